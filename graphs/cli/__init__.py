@@ -1,0 +1,5 @@
+"""The ``graphs`` command."""
+
+from graphs.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,1 @@
+"""Example graphs, importable, used by the DAGs, the documentation and the tests."""
