@@ -61,7 +61,7 @@ def profile_of(kind: type[P], given: P | Mapping[str, Any] | None) -> P:
     if isinstance(given, kind):
         return given
     try:
-        return kind.model_validate(dict(given or {}))  # type: ignore[arg-type]
+        return kind.model_validate(dict(given or {}))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'profile'}: {e['msg']}" for e in error.errors()

@@ -381,7 +381,7 @@ class ReleaseResult(Record):
     route: str
     parity: Parity
     was_live: bool = Field(description="true when the version was live before, so nothing moved")
-    seconds: float = Field(ge=0)
+    seconds: float = Field(ge=0, description="of this attempt")
 
 
 # --- how a job ends ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from graphs.authoring import load_graph
 from graphs.cli import job
@@ -30,9 +31,8 @@ def typed_errors_exit_1() -> Iterator[None]:
     try:
         yield
     except GraphsError as error:
-        Console(stderr=True).print(
-            f"[bold red]{type(error).__name__}[/]", str(error), soft_wrap=True, markup=True
-        )
+        text = Text.assemble((type(error).__name__, "bold red"), f": {error}")
+        Console(stderr=True).print(text, soft_wrap=True)
         raise typer.Exit(1) from error
 
 

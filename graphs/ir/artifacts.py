@@ -45,9 +45,8 @@ def artifact_digest(uri: str) -> str:
     for file in files:
         stat = file.stat()
         name = file.relative_to(root).as_posix() if root.is_dir() else ""
-        digest.update(
-            f"{name}\0{_file_digest(str(file), stat.st_size, stat.st_mtime_ns)}\n".encode()
-        )
+        content = _file_digest(str(file), stat.st_size, stat.st_mtime_ns)
+        digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()
 
 

@@ -137,9 +137,11 @@ def _canonical(node: Any) -> object:
     """
     if isinstance(node, ast.AST):
         fields = {name: _canonical(value) for name, value in ast.iter_fields(node)}
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                fields["body"] = _canonical(node.body[1:])
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            fields["body"] = _canonical(node.body[1:])
         kept = {name: value for name, value in fields.items() if value not in (None, [])}
         kept.pop("ctx", None)
         return [type(node).__name__, kept]

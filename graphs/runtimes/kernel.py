@@ -135,9 +135,8 @@ def _isolate(
     while pending:
         start, stop = pending.pop()
         try:
-            outputs = call(
-                {n: a.slice(start, stop - start) for n, a in arguments.items()}, stop - start
-            )
+            some = {name: array.slice(start, stop - start) for name, array in arguments.items()}
+            outputs = call(some, stop - start)
         except NodeError:
             raise
         except Exception as error:
