@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from graphs.authoring import GraphFunction
 from graphs.compiler import compile
 from graphs.ir import Graph
 from graphs.planners.inline import InlinePlan
@@ -13,7 +14,7 @@ from graphs.runtimes.kernel import Computed, Kernel, check_input
 
 
 def run_plan(plan: InlinePlan, table: pa.Table) -> Computed:
-    """Carry out a plan over rows of the graph's input schema; see :func:`run_table`."""
+    """Carry out a plan over rows of the graph's input schema; see :func:`run`."""
     check_input(plan.graph, table.schema, "the table")
     kernel = Kernel(plan.graph, plan.nodes)
     names = [port.name for port in plan.graph.inputs]
@@ -21,17 +22,23 @@ def run_plan(plan: InlinePlan, table: pa.Table) -> Computed:
     return replace(computed, table=kernel.select_outputs(computed.table))
 
 
-def run_table(graph: Graph, table: pa.Table) -> Computed:
-    """Run a graph over a table.
+def run(graph: Graph | GraphFunction, table: pa.Table) -> Computed:
+    """Run a graph over a table in this process.
 
     Args:
         graph: the graph.
         table: rows with at least the graph's input columns.
 
     Returns:
-        the rows of ``graph.output_schema``, in order, and what was rejected.
+        ``table``, the rows of ``graph.output_schema`` in order, and what was ``rejected``.
 
     Raises:
         CheckFailed, SchemaMismatch, NodeError: the graph, the table or a node is wrong.
     """
-    return run_plan(compile(graph, "inline"), table)
+    authored = graph.graph if isinstance(graph, GraphFunction) else graph
+    return run_plan(compile(authored, "inline"), table)
+
+
+def run_table(graph: Graph, table: pa.Table) -> Computed:
+    """See :func:`run`."""
+    return run(graph, table)

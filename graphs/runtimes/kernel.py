@@ -42,7 +42,8 @@ class Computed:
     """What became of a batch."""
 
     table: pa.Table
-    """The columns that went in and every node's outputs, for the rows that survived, in order."""
+    """For the rows that survived, in order: the columns, those that went in among them, that a node
+    outside the kernel or the graph's outputs read."""
     kept: np.ndarray[Any, np.dtype[np.int64]]
     """int64 positions, in the batch that went in, of the rows that survived."""
     rejected: tuple[RejectedRow, ...]
@@ -69,6 +70,7 @@ class Kernel:
             node.name: {edge.target_port: column_name(edge) for edge in graph.edges_into(node.name)}
             for node in self._nodes
         }
+        self._dead_after = self._last_reads()
 
     def run(self, batch: pa.Table, batch_rows: int | None = None) -> Computed:
         """Compute a batch.
@@ -98,6 +100,20 @@ class Kernel:
         schema = self.graph.output_schema
         return pa.table([table.column(columns[name]) for name in schema.names], schema=schema)
 
+    def _last_reads(self) -> dict[str, list[str]]:
+        """Columns that nobody reads any more after a node, so that memory is freed on the way."""
+        here = {node.name for node in self._nodes}
+        leaving = {column_name(edge) for edge in self.graph.edges if edge.target not in here}
+        last: dict[str, str] = {}
+        for node in self._nodes:
+            last |= dict.fromkeys(self._reads[node.name].values(), node.name)
+            last |= {f"{node.name}.{port.name}": node.name for port in node.outputs}
+        dead: dict[str, list[str]] = {name: [] for name in here}
+        for column, node_name in last.items():
+            if column not in leaving:
+                dead[node_name].append(column)
+        return dead
+
     def _run(self, batch: pa.Table, start: int) -> Computed:
         columns = {name: _chunk(batch.column(name)) for name in batch.column_names}
         kept = np.arange(start, start + batch.num_rows, dtype=np.int64)
@@ -116,6 +132,8 @@ class Kernel:
                 columns = {name: column.take(pa.array(good)) for name, column in columns.items()}
                 kept = kept[good]
             columns |= {f"{node.name}.{port}": column for port, column in outputs.items()}
+            for name in self._dead_after[node.name]:
+                del columns[name]
             seconds[node.name] = time.perf_counter() - began
         return Computed(pa.table(columns), kept, tuple(rejected), seconds)
 
@@ -135,8 +153,12 @@ def _isolate(
     while pending:
         start, stop = pending.pop()
         try:
-            some = {name: array.slice(start, stop - start) for name, array in arguments.items()}
-            outputs = call(some, stop - start)
+            outputs = call(
+                arguments
+                if stop - start == rows
+                else {name: array.slice(start, stop - start) for name, array in arguments.items()},
+                stop - start,
+            )
         except NodeError:
             raise
         except Exception as error:
@@ -219,7 +241,8 @@ def _checked(where: str, port: str, declared: pa.DataType, value: Any, rows: int
         raise NodeError(
             f"output {port!r} is declared {type_name(declared)}: {error}", where
         ) from error
-    if not types_agree(column.type, declared):
+    is_exact = column.type == declared
+    if not is_exact and not types_agree(column.type, declared):
         raise NodeError(
             f"output {port!r} is declared {type_name(declared)}, got {type_name(column.type)}",
             where,
@@ -231,7 +254,7 @@ def _checked(where: str, port: str, declared: pa.DataType, value: Any, rows: int
             where,
             "A node gives one row for each row",
         )
-    return column if column.type == declared else column.cast(declared)
+    return column if is_exact else column.cast(declared)
 
 
 def _chunk(column: Any) -> pa.Array:

@@ -3,7 +3,7 @@ import pytest
 
 from graphs import Column, graph, node
 from graphs.errors import NodeError, SchemaMismatch
-from graphs.runtimes.inline import run_table
+from graphs.runtimes.inline import run
 from graphs.runtimes.kernel import Kernel
 from tests.library import toy
 
@@ -13,7 +13,7 @@ def rows(*numbers):
 
 
 def test_a_graph_runs_in_this_process():
-    computed = run_table(toy.toy.graph, rows(4, 9))
+    computed = run(toy.toy.graph, rows(4, 9))
 
     assert computed.table.to_pylist() == [
         {"id": "r0", "root": 2.0, "shifted": 11},
@@ -22,7 +22,7 @@ def test_a_graph_runs_in_this_process():
 
 
 def test_numpy_outputs_become_the_declared_arrow_types():
-    table = run_table(toy.described.graph, rows(1, -2)).table
+    table = run(toy.described.graph, rows(1, -2)).table
 
     assert table.schema == toy.described.graph.output_schema
     assert table.to_pylist() == [
@@ -32,14 +32,14 @@ def test_numpy_outputs_become_the_declared_arrow_types():
 
 
 def test_no_rows_in_gives_no_rows_of_the_declared_schema_out():
-    table = run_table(toy.described.graph, rows().cast(pa.schema(toy.INPUTS))).table
+    table = run(toy.described.graph, rows().cast(pa.schema(toy.INPUTS))).table
 
     assert table.num_rows == 0
     assert table.schema == toy.described.graph.output_schema
 
 
 def test_a_failing_row_is_rejected_and_does_not_take_its_batch_with_it():
-    computed = run_table(toy.toy.graph, rows(1, -1, 4, -9, 16))
+    computed = run(toy.toy.graph, rows(1, -1, 4, -9, 16))
 
     assert computed.table["root"].to_pylist() == [1.0, 2.0, 4.0]
     assert computed.kept.tolist() == [0, 2, 4]
@@ -50,7 +50,7 @@ def test_a_failing_row_is_rejected_and_does_not_take_its_batch_with_it():
 
 
 def test_when_every_row_fails_every_row_is_rejected():
-    computed = run_table(toy.toy.graph, rows(-1, -2, -3))
+    computed = run(toy.toy.graph, rows(-1, -2, -3))
 
     assert computed.table.num_rows == 0
     assert [row.row for row in computed.rejected] == [0, 1, 2]
@@ -123,14 +123,14 @@ def graph_of(wrong):
 )
 def test_a_node_that_breaks_its_declaration_fails_the_run(wrong, message):
     with pytest.raises(NodeError) as caught:
-        run_table(graph_of(wrong), rows(1, 2))
+        run(graph_of(wrong), rows(1, 2))
 
     assert str(caught.value) == message
 
 
 def test_every_wrong_column_of_the_input_is_named():
     with pytest.raises(SchemaMismatch) as caught:
-        run_table(toy.toy.graph, pa.table({"number": ["1"]}))
+        run(toy.toy.graph, pa.table({"number": ["1"]}))
 
     assert str(caught.value) == (
         "the table: column 'id' (string) is missing; "

@@ -1,0 +1,34 @@
+"""``python -m benchmarks [SUITE …] [--quick] [--json]``: one line for each measure."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+
+SUITES = ("inline",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"one of {', '.join(SUITES)}")
+    parser.add_argument("--quick", action="store_true", help="less data, for a first look")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    if unknown := set(options.suites) - set(SUITES):
+        parser.error(f"unknown suites {sorted(unknown)}; there are {', '.join(SUITES)}")
+    for name in options.suites or SUITES:
+        for measure in importlib.import_module(f"benchmarks.{name}").measures(options.quick):
+            if options.json:
+                print(json.dumps(measure.as_dict()), flush=True)
+            else:
+                print(
+                    f"{measure.measure:32} ours {measure.ours:.3f} {measure.unit}  "
+                    f"theirs {measure.theirs:.3f} {measure.unit}  ratio {measure.ratio:.2f}  "
+                    f"noise {measure.spread:.0%}  ({measure.runs} runs, {measure.machine})",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
