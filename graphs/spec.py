@@ -18,7 +18,8 @@ _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._=,+-]*$")
 class Record(BaseModel):
     """Base of every record: frozen, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Infinity and NaN are real statistics; plain JSON has no number for them.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 def partition_key_is_a_path_segment(value: str) -> str:
@@ -326,6 +327,9 @@ class Alias(Record):
     release: str = Field(description="id of the release that moved it here")
     route: str
     moved_at: datetime
+    ref: str = Field(
+        default="", description='reference "module:name" of the graph; empty when unknown'
+    )
 
 
 class Parity(Record):
@@ -358,6 +362,7 @@ class Release(Record):
     partition_key: str
     run_key: str
     route: str
+    alias: str = Field(default="champion", description="the alias it moves when it goes live")
     state: ReleaseState
     owner: str = Field(description="the job that is advancing it")
     updated_at: datetime

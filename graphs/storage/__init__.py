@@ -1,0 +1,1 @@
+"""Objects, shards, snapshots and aliases: everything that outlives a process."""

@@ -1,0 +1,1 @@
+"""Judges what a run put out, from statistics that were gathered while it wrote."""
