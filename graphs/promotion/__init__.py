@@ -1,0 +1,1 @@
+"""Releases: the state machine, its guards, and the comparison that decides them. Never ray."""

@@ -1,0 +1,1 @@
+"""A graph online: the application that answers, its deployment, and the flip."""

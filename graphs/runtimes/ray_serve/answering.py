@@ -1,0 +1,133 @@
+"""From a request's rows to its answers: one kernel call for all requests of a batch. No HTTP."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from graphs.errors import NodeError, ParityFailed
+from graphs.promotion.parity import compare
+from graphs.runtimes.kernel import Kernel, RejectedRow
+from graphs.runtimes.ray_serve.wire import ERROR, rows_of, write_answers
+
+log = logging.getLogger(__name__)
+
+_PATH = re.compile(r"(?<![\w/])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+-]+){2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The rows of one request."""
+
+    rows: pa.Table
+    is_list: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP status and a JSON body."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Rows of a snapshot that a replica must reproduce before it may answer anybody.
+
+    So it is not only the candidate that was compared: every replica of the live application is,
+    those included that Serve starts months later, and one whose artifact or environment is not
+    what it was never takes traffic.
+    """
+
+    inputs: pa.Table
+    offline: pa.Table
+    tolerance: dict[str, float]
+
+    def check(self, kernel: Kernel) -> None:
+        """Compare what a kernel computes with the snapshot.
+
+        Raises:
+            ParityFailed: it computes something else.
+        """
+        computed = kernel.run(self.inputs)
+        online = kernel.select_outputs(computed.table)
+        graph = kernel.graph
+        parity = compare(self.offline, online, key=graph.key, tolerance=self.tolerance)
+        if parity.agreed < parity.sampled:
+            raise ParityFailed(
+                f"{parity.sampled - parity.agreed} of {parity.sampled} rows differ from the "
+                f"snapshot: {'; '.join(parity.disagreements)}",
+                where=f"graph {graph.name!r}",
+                remedy="Its code, artifacts or environment are not what made the snapshot",
+            )
+
+
+def answer(kernel: Kernel, questions: Sequence[Question]) -> list[Reply]:
+    """Answer the requests of a batch together."""
+    if len(questions) > 1:
+        try:
+            return _answer(kernel, questions)
+        except NodeError:
+            # One request's rows made a node break its word; the others shall not pay for it.
+            return [reply for question in questions for reply in answer(kernel, [question])]
+    try:
+        return _answer(kernel, questions)
+    except NodeError as error:
+        log.error("%s", error)
+        problem = {"type": "graph_error", "loc": ["body"], "msg": "the graph could not compute"}
+        return [Reply(500, write_answers({"detail": [problem]}))]
+
+
+def _answer(kernel: Kernel, questions: Sequence[Question]) -> list[Reply]:
+    rows = pa.concat_tables([question.rows for question in questions])
+    computed = kernel.run(rows)
+    found: dict[int, Any] = dict(
+        zip(
+            computed.kept.tolist(),
+            rows_of(kernel.select_outputs(computed.table)),
+            strict=True,
+        )
+    )
+    found |= {rejected.row: rejected for rejected in computed.rejected}
+    keys = rows.column(kernel.graph.key)
+    replies = []
+    start = 0
+    for question in questions:
+        numbers = range(start, start + question.rows.num_rows)
+        start = numbers.stop
+        entries = [_entry(found[n], kernel.graph.key, keys[n]) for n in numbers]
+        replies.append(_reply(entries, question.is_list))
+    return replies
+
+
+def _entry(found: Any, key: str, value: pa.Scalar) -> dict[str, Any]:
+    if not isinstance(found, RejectedRow):
+        return found  # type: ignore[no-any-return]
+    told = {"node": found.node, "type": found.error, "message": _without_paths(found.message)}
+    return {key: value.as_py(), ERROR: told}
+
+
+def _reply(entries: list[dict[str, Any]], is_list: bool) -> Reply:
+    if is_list:
+        return Reply(200, write_answers(entries))
+    told = entries[0].get(ERROR)
+    if told is None:
+        return Reply(200, write_answers(entries[0]))
+    problem = {
+        "type": "rejected_row",
+        "loc": ["body"],
+        "msg": told["message"],
+        "ctx": {"node": told["node"], "error": told["type"]},
+    }
+    return Reply(422, write_answers({"detail": [problem]}))
+
+
+def _without_paths(message: str) -> str:
+    """A caller learns what was wrong with the row, not where things are on the server."""
+    return _PATH.sub("…", message)
