@@ -15,6 +15,7 @@ import json
 import re
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,15 +33,22 @@ _OWN = re.compile(r"^graphs(\.(?!examples\b|nodes\b)|$)")
 """Modules of this library itself; examples and shipped nodes are an author's code."""
 
 
+# Python 3.11 counts the depth of syntax trees in one place for all threads, so two that parse at
+# once may fail with a SystemError (python/cpython#106905).
+_PARSING = threading.Lock()
+
+
 def version(graph: Graph) -> str:
     """The graph's version, 16 hexadecimal digits; equal on every machine and in every process.
 
     Raises:
         GraphError: a node's code or artifact cannot be read.
     """
+    with _PARSING:
+        code = {node.ref: code_digest(node.ref) for node in graph.nodes}
     facts = {
         "structure": structure(graph),
-        "code": {node.ref: code_digest(node.ref) for node in graph.nodes},
+        "code": code,
         "artifacts": {
             f"{node.name}.{name}": artifact_digest(uri)
             for node in graph.nodes

@@ -1,0 +1,141 @@
+"""Graphs that tests run on Ray: plain, with a model, in stages, and broken in several ways."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graphs import Column, Model, Resources, graph, node
+
+INPUTS = {"id": pa.string(), "number": pa.int64(), "wait_for": pa.string()}
+LIGHT = Resources(cpus=0.25)
+LIGHTER = Resources(cpus=0.125)
+
+
+@node(inputs={"number": pa.int64()}, outputs={"doubled": pa.int64()}, resources=LIGHT)
+def double(number: list[int]) -> list[int]:
+    """Fails for a negative number."""
+    return [_doubled(one) for one in number]
+
+
+def _doubled(number: int) -> int:
+    if number < 0:
+        raise ValueError(f"{number} is negative")
+    return 2 * number
+
+
+@node(inputs={"number": pa.int64()}, outputs={"halved": pa.float64()}, resources=LIGHT)
+def halve(number: list[int]) -> list[float]:
+    """Fails for a multiple of a thousand."""
+    return [_halved(one) for one in number]
+
+
+def _halved(number: int) -> float:
+    if number % 1000 == 0 and number:
+        raise RuntimeError(f"{number} is too round")
+    return number / 2
+
+
+@node(
+    inputs={"number": pa.int64(), "wait_for": pa.string()},
+    outputs={"passed": pa.int64()},
+    resources=LIGHT,
+)
+def wait(number: list[int], wait_for: list[str]) -> list[int]:
+    """Returns once every file that a row waits for exists."""
+    deadline = time.monotonic() + 120
+    for path in {path for path in wait_for if path}:
+        Path(f"{path}.reached").touch()
+        while not Path(path).exists():
+            assert time.monotonic() < deadline, f"{path} never came"
+            time.sleep(0.02)
+    return number
+
+
+@node(inputs={"number": pa.int64()}, outputs={"passed": pa.int64()}, resources=LIGHT)
+def short(number: pa.Array) -> Any:
+    """Breaks its declaration: one row too few."""
+    return number[1:]
+
+
+@node(inputs={"number": pa.int64()}, outputs={"passed": pa.int64()}, resources=LIGHT)
+def deadly(number: list[int]) -> list[int]:
+    """Takes its worker down."""
+    os._exit(13)
+
+
+class Shift(Model, inputs={"number": pa.int64()}, outputs={"shifted": pa.int64()}, resources=LIGHT):
+    def __init__(self, by: int = 1) -> None:
+        self.by = by
+
+    def predict(self, number: pa.Array) -> Any:
+        return pc.add(number, self.by)
+
+
+class Heavy(
+    Model, inputs={"number": pa.int64()}, outputs={"shifted": pa.int64()}, resources=LIGHTER
+):
+    """A model of another resource class, so that it gets a stage of its own."""
+
+    def predict(self, number: list[int]) -> list[int]:
+        return [_shifted(one) for one in number]
+
+
+def _shifted(number: int) -> int:
+    if number == 14:
+        raise KeyError("fourteen")
+    return number + 1
+
+
+class Unloadable(
+    Model, inputs={"number": pa.int64()}, outputs={"shifted": pa.int64()}, resources=LIGHT
+):
+    def load(self) -> None:
+        raise FileNotFoundError("weights.bin")
+
+    def predict(self, number: pa.Array) -> Any:
+        return number
+
+
+@graph(key="id", inputs=INPUTS)
+def plain(number: Column) -> dict[str, Column]:
+    """Functions only."""
+    return {"doubled": double(number)}
+
+
+@graph(key="id", inputs=INPUTS)
+def modelled(number: Column) -> dict[str, Column]:
+    """A function and a model in one stage."""
+    return {"shifted": Shift(by=3)(double(number)), "number": number}
+
+
+@graph(key="id", inputs=INPUTS)
+def staged(number: Column) -> dict[str, Column]:
+    """Three stages, each of which rejects some rows."""
+    return {"halved": halve(Heavy()(double(number))), "number": number}
+
+
+@graph(key="id", inputs=INPUTS)
+def waiting(number: Column, wait_for: Column) -> dict[str, Column]:
+    """Waits where the input says so."""
+    return {"doubled": double(wait(number, wait_for))}
+
+
+@graph(key="id", inputs=INPUTS)
+def breaking(number: Column) -> dict[str, Column]:
+    return {"passed": short(number)}
+
+
+@graph(key="id", inputs=INPUTS)
+def dying(number: Column) -> dict[str, Column]:
+    return {"passed": deadly(number)}
+
+
+@graph(key="id", inputs=INPUTS)
+def unloadable(number: Column) -> dict[str, Column]:
+    return {"shifted": Unloadable()(number)}

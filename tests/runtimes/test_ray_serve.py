@@ -1,0 +1,310 @@
+"""What does a graph answer online?"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from graphs.authoring import load_graph
+from graphs.compiler import compile
+from graphs.errors import CheckFailed, DeployFailed
+from graphs.ir import GRAPH, Edge, Graph, Port
+from graphs.promotion.parity import compare
+from graphs.promotion.sample import Sample
+from graphs.runtimes.inline import run_table
+from graphs.runtimes.ray_serve.wire import Wire, rows_of, write_answers
+from tests.promotion.cluster import Cluster, free_port, serving
+from tests.promotion.worlds import CHAMPION, NEXT, Crowd, ask, row
+
+__all__ = ["serving"]
+
+
+@pytest.fixture(scope="module")
+def url(serving: Cluster) -> Iterator[str]:
+    from graphs.runtimes.ray_serve.deploy import deploy, retire
+
+    plan = compile(load_graph(CHAMPION), "online")
+    deploy(plan, app="praise", route="/praise", serve_address=serving.serve_address)
+    yield f"{serving.serve_address}/praise"
+    retire("praise")
+
+
+VERSION = "X-Graph-Version"
+
+
+@pytest.mark.server
+def test_one_row_gets_one_answer_and_the_version_that_gave_it(url: str) -> None:
+    answer = ask(url, row("q", "four"))
+
+    assert answer.status == 200
+    assert answer.json["id"] == "q"
+    assert answer.json["length"] == 4
+    assert answer.json["score"] == pytest.approx(0.4)
+    assert answer.headers[VERSION] == compile(load_graph(CHAMPION), "online").version
+
+
+@pytest.mark.server
+def test_a_list_gets_a_list_in_its_order_with_and_without_a_slash(url: str) -> None:
+    rows = [row(f"q{i}", "x" * i) for i in range(40)]
+
+    for route in (url, f"{url}/"):
+        answer = ask(route, rows)
+        assert answer.status == 200
+        assert [(a["id"], a["length"]) for a in answer.json] == [(f"q{i}", i) for i in range(40)]
+
+
+@pytest.mark.server
+def test_answers_are_those_of_the_inline_runtime_bit_for_bit(url: str) -> None:
+    graph = load_graph(CHAMPION)
+    rows = [row(f"q{i}", "x" * i) for i in range(50)]
+    inline = run_table(graph, pa.Table.from_pylist(rows, schema=graph.input_schema)).table
+
+    online = pa.Table.from_pylist(ask(url, rows).json, schema=graph.output_schema)
+
+    assert online.equals(inline)
+
+
+@pytest.mark.server
+def test_an_empty_list_gets_an_empty_list(url: str) -> None:
+    answer = ask(url, [])
+
+    assert (answer.status, answer.json) == (200, [])
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("wrong", "loc", "kind"),
+    [
+        ({"text": 3}, ["text"], "string_type"),
+        ({"id": None}, ["id"], "string_type"),
+        ({"colour": "red"}, ["colour"], "extra_forbidden"),
+    ],
+)
+def test_a_wrong_field_is_named(
+    url: str, wrong: dict[str, object], loc: list[str], kind: str
+) -> None:
+    alone = ask(url, row() | wrong)
+    third = ask(url, [row(), row(), row(), row() | wrong])
+
+    assert (alone.status, third.status) == (422, 422)
+    assert [(d["loc"], d["type"]) for d in alone.json["detail"]] == [(["body", *loc], kind)]
+    assert [d["loc"] for d in third.json["detail"]] == [["body", 3, *loc]]
+    assert alone.headers[VERSION]
+
+
+@pytest.mark.server
+def test_a_field_that_is_read_is_required_and_one_that_is_not_may_be_left_out(url: str) -> None:
+    assert ask(url, {"id": "q", "text": "x"}).json["length"] == 1
+    missing = ask(url, {"id": "q", "note": ""})
+
+    assert missing.status == 422
+    assert [(d["loc"], d["msg"]) for d in missing.json["detail"]] == [
+        (["body", "text"], "Field required")
+    ]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("body", [b"", b"{", b'"x"', b"[1]", b"[" * 100_000, b"\xff", b"null"])
+def test_what_is_no_row_is_refused(url: str, body: bytes) -> None:
+    answer = ask(url, raw=body)
+
+    assert answer.status == 422
+    assert answer.json["detail"][0]["loc"][0] == "body"
+
+
+@pytest.mark.server
+def test_a_body_that_is_too_large_is_refused(url: str) -> None:
+    answer = ask(url, row("q", "x" * (17 * 1024 * 1024)))
+
+    assert answer.status == 413
+
+
+@pytest.mark.server
+def test_a_rejected_row_says_node_and_error_but_nothing_of_the_server(url: str) -> None:
+    answer = ask(url, row("q", "a thorn"))
+
+    assert answer.status == 422
+    assert answer.json["detail"] == [
+        {
+            "type": "rejected_row",
+            "loc": ["body"],
+            "msg": "a thorn in …",
+            "ctx": {"node": "measure", "error": "ValueError"},
+        }
+    ]
+
+
+@pytest.mark.server
+def test_a_rejected_row_in_a_list_leaves_the_others_alone(url: str) -> None:
+    answer = ask(url, [row("a"), row("b", "a thorn"), row("c")])
+
+    assert answer.status == 200
+    assert [sorted(entry) for entry in (answer.json[0], answer.json[2])] == [
+        ["id", "length", "score", "vector"]
+    ] * 2
+    assert answer.json[1] == {
+        "id": "b",
+        "error": {"node": "measure", "type": "ValueError", "message": "a thorn in …"},
+    }
+
+
+@pytest.mark.server
+def test_requests_that_come_together_each_get_their_own(url: str) -> None:
+    def one(i: int) -> tuple[object, object]:
+        text = "a thorn" if i % 5 == 0 else "x" * i
+        answer = ask(url, [row(f"q{i}", text)] * (i % 3 + 1))
+        return [a["id"] for a in answer.json], ["error" in a for a in answer.json]
+
+    with concurrent.futures.ThreadPoolExecutor(16) as clients:
+        got = list(clients.map(one, range(64)))
+
+    assert got == [([f"q{i}"] * (i % 3 + 1), [i % 5 == 0] * (i % 3 + 1)) for i in range(64)]
+
+
+@pytest.mark.server
+def test_health_tells_the_version(url: str) -> None:
+    answer = ask(f"{url}/health")
+
+    assert answer.status == 200
+    assert answer.json["status"] == "ok"
+    assert answer.json["version"] == answer.headers[VERSION]
+
+
+@pytest.mark.server
+def test_openapi_describes_both_forms_the_answers_and_the_refusal(url: str) -> None:
+    document = ask(f"{url}/openapi.json").json
+
+    assert document["servers"] == [{"url": "/praise"}]
+    schemas = document["components"]["schemas"]
+    assert schemas["Praise"]["required"] == ["id", "text"]
+    assert schemas["Praise"]["properties"]["id"]["type"] == "string"
+    post = document["paths"]["/"]["post"]
+    asked = post["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert asked == [
+        {"$ref": "#/components/schemas/Praise"},
+        {"items": {"$ref": "#/components/schemas/Praise"}, "type": "array"},
+    ]
+    answered = post["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
+    assert answered[0] == {"$ref": "#/components/schemas/PraiseAnswer"}
+    assert {"$ref": "#/components/schemas/PraiseRejected"} in answered[1]["items"]["anyOf"]
+    assert post["responses"]["422"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/Refusal"
+    }
+    assert "swagger" in ask_text(f"{url}/docs")
+
+
+def ask_text(url: str) -> str:
+    import urllib.request
+
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return str(response.read().decode())
+
+
+@pytest.mark.server
+def test_redeploying_under_load_drops_no_request(serving: Cluster, url: str) -> None:
+    from graphs.runtimes.ray_serve.deploy import deploy
+
+    champion, following = (compile(load_graph(ref), "online") for ref in (CHAMPION, NEXT))
+    with Crowd(url) as crowd:
+        for plan in (following, champion):
+            deploy(plan, app="praise", route="/praise", serve_address=serving.serve_address)
+
+    assert crowd.failures == []
+    assert set(crowd.versions) == {champion.version, following.version}
+    assert sum(crowd.versions.values()) > 100
+
+
+@pytest.mark.server
+def test_a_replica_that_cannot_prove_itself_leaves_the_old_one_answering(
+    serving: Cluster, url: str
+) -> None:
+    from graphs.runtimes.ray_serve.answering import Proof
+    from graphs.runtimes.ray_serve.deploy import deploy
+
+    graph = load_graph(CHAMPION)
+    inputs = pa.Table.from_pylist([row("a", "four")], schema=graph.input_schema)
+    sample = Sample(inputs, run_table(graph, inputs).table)
+    plan = compile(load_graph(NEXT), "online")
+    before = ask(f"{url}/health").json["version"]
+
+    with pytest.raises(DeployFailed, match="id='a': length is 4 offline, 1 online"):
+        deploy(
+            plan,
+            app="praise",
+            route="/praise",
+            serve_address=serving.serve_address,
+            proof=Proof(sample.inputs, sample.offline, {}),
+        )
+
+    assert ask(f"{url}/health").json["version"] == before
+
+
+@pytest.mark.server
+def test_another_port_than_the_one_serve_listens_on_is_refused(url: str) -> None:
+    from graphs.runtimes.ray_serve.deploy import deploy
+
+    plan = compile(load_graph(CHAMPION), "online")
+
+    with pytest.raises(DeployFailed, match=r"listens on port \d+ already"):
+        deploy(plan, app="x", route="/x", serve_address=f"http://127.0.0.1:{free_port()}")
+
+
+def graph_of(type_: pa.DataType, name: str = "x") -> Graph:
+    ports = (Port("id", pa.string()), Port(name, type_))
+    edges = (Edge(GRAPH, "id", GRAPH, "id"), Edge(GRAPH, name, GRAPH, name))
+    return Graph("my_graph", "m:g", "id", ports, ports, (), edges)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (pa.int8(), -128),
+        (pa.uint64(), 2**64 - 1),
+        (pa.float32(), 0.5),
+        (pa.float64(), math.inf),
+        (pa.bool_(), True),
+        (pa.binary(), b"\xfb\xff\x00"),
+        (pa.date32(), 20_000),
+        (pa.timestamp("us", "UTC"), 1_700_000_000_123_456),
+        (pa.timestamp("ms"), 1_700_000_000_123),
+        (pa.decimal128(10, 2), Decimal("12345678.90")),
+        (pa.list_(pa.float32(), 2), [0.5, math.nan]),
+        (pa.list_(pa.string()), ["a", None]),
+        (pa.struct([("a", pa.int64()), ("b", pa.list_(pa.float64()))]), {"a": 1, "b": [0.5]}),
+    ],
+    ids=str,
+)
+def test_every_type_with_a_json_form_comes_back_as_it_was(
+    type_: pa.DataType, value: object
+) -> None:
+    wire = Wire(graph_of(type_))
+    table = pa.table({"id": ["k", "l"], "x": pa.array([value, None], type_)})
+
+    asked, _ = wire.read_rows(wire.write_rows(table))
+    answered = wire.read_answers(write_answers(rows_of(table)))
+
+    exactly = {"x": 0.0}
+    online = pa.Table.from_pylist(answered, schema=table.schema)
+    assert compare(table, asked, key="id", tolerance=exactly).agreed == 2
+    assert compare(table, online, key="id", tolerance=exactly).agreed == 2
+
+
+def test_a_float32_keeps_every_bit() -> None:
+    wire = Wire(graph_of(pa.float32()))
+    table = pa.table({"id": ["a", "b"], "x": pa.array([0.1, 1 / 3], pa.float32())})
+
+    answered = wire.read_answers(write_answers(rows_of(table)))
+
+    assert pa.Table.from_pylist(answered, schema=table.schema).equals(table)
+
+
+def test_a_column_without_a_json_form_is_refused_before_anything_starts() -> None:
+    with pytest.raises(CheckFailed, match=r"input 'x' is timestamp\[ns\], which has no JSON form"):
+        Wire(graph_of(pa.timestamp("ns")))
+    with pytest.raises(CheckFailed, match="output 'error' is how a rejected row is told"):
+        Wire(graph_of(pa.string(), "error"))
