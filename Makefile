@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=/path/to/python"; exit 1; }
 	@test -x $(VENV)/bin/python || "$(PYTHON)" -m venv $(VENV)
-	@links="$${UV_FIND_LINKS:-$$(python -m pip config get global.find-links 2>/dev/null || true)}"; \
+	@links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$(python -m pip config get global.find-links 2>/dev/null || true)}}"; \
 	export UV_FIND_LINKS="$${links// /,}"; \
 	if python -m pip install --quiet uv; \
 	then python -m uv pip install --python $(VENV)/bin/python \

@@ -1,4 +1,4 @@
-"""Score yesterday's documents with the example graph, and flip its version live if they pass.
+"""Score a day's documents with the example graph, and flip its version live if they pass.
 
 Each run covers one day, ``s3://lake/docs/day=<day>/``, so a backfill fills several.
 ``GRAPHS_LAKE`` points it at another lake.

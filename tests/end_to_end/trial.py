@@ -1,4 +1,4 @@
-"""Graphs that the end-to-end tests run, break and kill. They share a name, so they share a route."""
+"""Graphs that the end-to-end tests run, break and kill; of one name, so they share a route."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def patient(number: list[int], wait_for: list[str | None]) -> list[int]:
     """Hold a batch back until the file that one of its rows names exists."""
     for path in {path for path in wait_for if path}:
         while not Path(path).exists():
-            time.sleep(0.05)  # noqa: S110
+            time.sleep(0.05)
     return number
 
 

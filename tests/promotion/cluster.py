@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def serving() -> Iterator[Cluster]:
 
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT)  # the workers inherit it
-    context = ray.init(
+    context: Any = ray.init(
         address="local",
         num_cpus=4,
         include_dashboard=False,

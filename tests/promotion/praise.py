@@ -36,7 +36,7 @@ class Weigh(
     def load(self) -> None:
         self.factor = json.loads(self.artifact("weights").read_text())["factor"]
 
-    def predict(self, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def predict(self, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         score = (length * self.factor).astype(np.float32)
         return score, np.stack([score, score / 3, score * 0], axis=1).astype(np.float32)
 

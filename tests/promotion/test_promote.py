@@ -172,7 +172,7 @@ def test_a_candidate_that_does_not_load_leaves_the_champion_and_says_why(
 
     with (
         spoiled_when(world, "deploying", "no json"),
-        pytest.raises(DeployFailed, match="node 'Weigh': loading failed: JSONDecodeError"),
+        pytest.raises(DeployFailed, match="node 'WeighWords': loading failed: JSON"),
     ):
         promote(world.spec(NEXT))
 

@@ -8,36 +8,48 @@ from airflow_provider.operators import RunGraphOperator
 from airflow_provider.sensors import PromotionSensor
 from graphs.spec import Between, Input, LargestShare, NoNulls, RowsConserved
 
-for deferrable in (True, False):
-    with DAG(
-        dag_id="trial" if deferrable else "trial_in_worker",
-        schedule=None,
-        max_active_runs=1,
-        render_template_as_native_obj=True,
-        default_args={
-            "retries": 3,
-            "retry_delay": timedelta(seconds=1),
-            "deferrable": deferrable,
-            "partition_key": "{{ dag_run.conf['partition'] }}",
-            "graph": "tests.end_to_end.trial:{{ dag_run.conf.get('graph', 'trial') }}",
-            "dataset": "{{ dag_run.conf['lake'] }}/out",
-        },
-    ) as dag:
-        score = RunGraphOperator(
-            task_id="score",
-            input=Input(uri="{{ dag_run.conf['lake'] }}/in", partition_by="part"),
-            profile={"workers_max": 1, "shard_rows": 25},
-            expectations=[
-                RowsConserved(),
-                NoNulls(column="topic"),
-                Between(column="score", minimum=0, maximum=1),
-                LargestShare(column="topic", maximum=0.8),
-            ],
-        )
-        promote = PromotionSensor(
-            task_id="promote",
-            registry="{{ dag_run.conf['lake'] }}/registry",
-            run_key=score.output["run_key"],
-            route="/trial",
-        )
-    globals()[dag.dag_id] = dag
+DATASET = "{{ dag_run.conf['lake'] }}/out"
+GRAPH = "tests.end_to_end.trial:{{ dag_run.conf.get('graph', 'trial') }}"
+PARTITION = "{{ dag_run.conf['partition'] }}"
+
+
+def score(*, deferrable: bool) -> RunGraphOperator:
+    return RunGraphOperator(
+        task_id="score",
+        graph=GRAPH,
+        partition_key=PARTITION,
+        input=Input(uri="{{ dag_run.conf['lake'] }}/in", partition_by="part"),
+        dataset=DATASET,
+        profile={"workers_max": 1, "shard_rows": 25},
+        expectations=[
+            RowsConserved(),
+            NoNulls(column="topic"),
+            Between(column="score", minimum=0, maximum=1),
+            LargestShare(column="topic", maximum=0.8),
+        ],
+        deferrable=deferrable,
+    )
+
+
+SETTINGS = {
+    "schedule": None,
+    "max_active_runs": 1,
+    "default_args": {"retries": 3, "retry_delay": timedelta(seconds=1)},
+}
+
+with DAG("trial", **SETTINGS):
+    score(deferrable=True)
+
+with DAG("trial_in_worker", **SETTINGS):
+    score(deferrable=False)
+
+with DAG("trial_online", **SETTINGS):
+    PromotionSensor(
+        task_id="promote",
+        graph=GRAPH,
+        partition_key=PARTITION,
+        dataset=DATASET,
+        registry="{{ dag_run.conf['lake'] }}/registry",
+        run=score(deferrable=True).output,
+        route="/trial",
+    )
