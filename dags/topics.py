@@ -29,6 +29,7 @@ with DAG(
         graph=GRAPH,
         input=Input(uri=f"{LAKE}/docs", partition_by="day"),
         dataset=f"{LAKE}/topics",
+        profile={"shard_rows": 125},  # small days: so that they have shards to work on side by side
         expectations=[
             RowsConserved(),
             NoNulls(column="topic"),

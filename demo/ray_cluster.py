@@ -149,9 +149,13 @@ def _settings(others: list[int], temp_folder: Path) -> dict[str, str]:
         # There is no other node to drain to, so end at once.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_COLOR_PREFIX": "0",  # job logs end up in Airflow's pages
         # Requests reach the replica without a Python hop: ten times the throughput.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # HAProxy on this node learns of a new replica within a second, so that an old one need not
+        # stay for the half minute that a remote load balancer takes.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(others[7]),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(others[8]),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(others[9]),

@@ -51,6 +51,7 @@ def base_env() -> dict[str, str]:
         "PYTHONPATH": str(PROJECT),
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "GRAPHS_LAKE": LAKE,
     }

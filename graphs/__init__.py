@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from graphs.authoring import Column, Model, graph, load_graph, node
-from graphs.errors import GraphsError
-from graphs.ir import Graph, Resources
-
 if TYPE_CHECKING:
+    from graphs.authoring import Column, Model, graph, load_graph, node
     from graphs.compiler import compile
+    from graphs.errors import GraphsError
+    from graphs.ir import Graph, Resources
     from graphs.runtimes.inline import run
 
 __all__ = [
@@ -25,15 +25,27 @@ __all__ = [
     "run",
 ]
 
+_HOME = {
+    "Column": "graphs.authoring",
+    "Graph": "graphs.ir",
+    "GraphsError": "graphs.errors",
+    "Model": "graphs.authoring",
+    "Resources": "graphs.ir",
+    "compile": "graphs.compiler",
+    "graph": "graphs.authoring",
+    "load_graph": "graphs.authoring",
+    "node": "graphs.authoring",
+    "run": "graphs.runtimes.inline",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the compiler and the inline runtime when first asked for: authoring needs neither."""
-    if name == "compile":
-        from graphs.compiler import compile
+    """Import a name when it is first asked for: Airflow parses DAGs that need the records alone,
+    and these need neither pyarrow nor numpy."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'graphs' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
 
-        return compile
-    if name == "run":
-        from graphs.runtimes.inline import run
 
-        return run
-    raise AttributeError(f"module 'graphs' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return __all__

@@ -54,9 +54,9 @@ def carry_out(work: Work, owner: str) -> RunResult | ReleaseResult:
     if (work.run is None) == (work.promote is None):
         raise GraphsError("a job needs exactly one of 'run' and 'promote'")
     if work.run is not None:
-        from graphs.runtimes import ray_data
+        from graphs.runtimes.ray_data import run
 
-        return ray_data.run(work.run, attempt=owner)
+        return run(work.run, attempt=owner)
     from graphs.runtimes.ray_serve.promote import promote
 
     assert work.promote is not None
