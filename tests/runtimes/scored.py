@@ -102,6 +102,29 @@ class Unloadable(
         return number
 
 
+class Fragile(
+    Model,
+    inputs={"number": pa.int64(), "wait_for": pa.string()},
+    outputs={"passed": pa.int64()},
+    resources=LIGHT,
+):
+    """Takes its worker down: the first time it sees a path, or always where that is "never"."""
+
+    def predict(self, number: list[int], wait_for: list[str]) -> list[int]:
+        for path in {path for path in wait_for if path}:
+            if path == "never" or not Path(path).exists():
+                if path != "never":
+                    Path(path).touch()
+                os._exit(13)
+        return number
+
+
+@graph(key="id", inputs=INPUTS)
+def fragile(number: Column, wait_for: Column) -> dict[str, Column]:
+    """A model whose worker dies where the input says so."""
+    return {"passed": Fragile()(number, wait_for)}
+
+
 @graph(key="id", inputs=INPUTS)
 def plain(number: Column) -> dict[str, Column]:
     """Functions only."""

@@ -145,8 +145,10 @@ def test_only_shards_without_a_done_record_are_computed(place: str) -> None:
     for shard in ("00002", "00003"):
         store.delete(f"runs/{first.run_key}/done/{shard}.json")
     # When it runs again
-    again = run(spec(place), attempt="second")
-    # Then the two are computed and the others' files stand
+    told: list[ray_data.Progress] = []
+    again = ray_data.run(spec(place), attempt="second", progress=told.append)
+    # Then only those two are sent to the cluster, and the others' files stand
+    assert [p.shards_done for p in told] == [3, 4]
     assert (again.shards_computed, again.shards_resumed) == (2, 2)
     files = {f.path for f in Dataset(f"{place}/output").read_manifest("2026-01-01")[0].files}
     assert kept < files
@@ -333,11 +335,25 @@ def test_a_model_that_does_not_load_fails_the_run_by_name(here: str) -> None:
         run(spec(here, "unloadable"))
 
 
-def test_a_shard_that_keeps_killing_its_worker_ends_the_run(here: str) -> None:
-    write(here, "2026-01-01", a=rows(range(5)))
+@pytest.mark.parametrize("graph", ["dying", "fragile"], ids=["a task", "a model's actor"])
+def test_a_shard_that_keeps_killing_its_worker_ends_the_run(here: str, graph: str) -> None:
+    write(here, "2026-01-01", a=rows(range(5), "never"))
     with pytest.raises(RunFailed, match="a worker failed") as caught:
-        run(spec(here, "dying"))
+        run(spec(here, graph))
     assert caught.value.is_retryable
+
+
+def test_a_model_whose_worker_dies_is_loaded_again_and_no_row_is_lost(
+    here: str, tmp_path: Path
+) -> None:
+    for n in range(4):
+        table = rows(range(10 * n, 10 * n + 10), str(tmp_path / f"died{n}") if n % 2 else "")
+        write(here, "2026-01-01", **{f"f{n}": table})
+    result = run(spec(here, "fragile"))
+    assert (tmp_path / "died1").exists()
+    assert (tmp_path / "died3").exists()
+    assert result.shards_computed == 4
+    assert snapshot(here)["passed"].to_pylist() == list(range(40))
 
 
 def test_progress_is_told_shard_by_shard(here: str, caplog: pytest.LogCaptureFixture) -> None:
