@@ -11,7 +11,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo up down test check bench constraints clean
+.PHONY: help setup demo up down test check bench clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -52,11 +52,6 @@ check: setup  ## lint, types, contracts and the tests that need no server
 
 bench: setup  ## measure against hand-written Ray code
 	@python -m benchmarks
-
-constraints: setup  ## pin today's newest versions again
-	@{ sed -n '/^#/p' constraints.txt; \
-	   python -m uv pip compile --quiet --no-annotate --no-header --extra dev pyproject.toml \
-	   | sed -E 's/\+cpu$$//'; } > constraints.new && mv constraints.new constraints.txt
 
 clean:  ## stop the demo and remove everything that was made here
 	@if test -x $(VENV)/bin/python && test -d .demo; then python -m demo down; fi

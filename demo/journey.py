@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ QUESTION = "parse an ISO 8601 timestamp"
 EXPECTED_TOPIC = "dates and times"
 FINISHED_WITHIN_S = 1_200.0
 POLL_S = 1.0
+# Of a task's log, the lines that the job wrote; Ray's own look a little different.
+OUR_LINE = re.compile(r"^[\d-]+ [\d:,]+ (?:INFO|WARNING) (.+)$", re.MULTILINE)
 
 
 class StepFailed(Exception):
@@ -129,8 +132,8 @@ def _progress(api: AirflowApi, run: DagRun) -> DayProgress:
     busy = next((task for task in tasks if task.state in ("running", "deferred")), None)
     last_line = ""
     if busy is not None:
-        lines = api.task_log(DAG_ID, run.run_id, busy.task_id, busy.try_number).splitlines()
-        last_line = next((line for line in reversed(lines) if line and line[0] != ":"), "")
+        said = OUR_LINE.findall(api.task_log(DAG_ID, run.run_id, busy.task_id, busy.try_number))
+        last_line = said[-1] if said else ""
     return DayProgress(_day(run).isoformat(), states, rows, last_line)
 
 

@@ -39,7 +39,7 @@ class Screen:
 
     console: Console = field(default_factory=lambda: Console(highlight=False))
     seconds: dict[str, float] = field(default_factory=dict)
-    _shown: dict[str, dict[str, str]] = field(default_factory=dict)
+    _shown: dict[str, DayProgress] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str, title: str) -> Iterator[None]:
@@ -68,15 +68,16 @@ class Screen:
             yield live
 
     def show_days(self, live: Live | None, days: Sequence[DayProgress]) -> None:
-        """Draw the backfill; without a terminal, one line whenever a task changes its state."""
+        """Draw the backfill; without a terminal, one line whenever something changes."""
         if live is not None:
             live.update(_days_table(days))
             return
         for day in days:
-            if self._shown.get(day.day) != day.states:
-                self._shown[day.day] = day.states
+            if self._shown.get(day.day) != day:
+                self._shown[day.day] = day
                 tasks = ", ".join(f"{task} {state}" for task, state in day.states.items())
-                self.console.print(f"  {day.day}: {tasks} {day.rows}", soft_wrap=True)
+                line = f"  {day.day}: {tasks}  {day.rows}  {day.last_line}"
+                self.console.print(Text(line.rstrip()), soft_wrap=True)
 
     def fail(self, problem: str, details: str = "") -> None:
         """Say what went wrong, with the end of the log that knows more."""

@@ -97,7 +97,7 @@ def show(summary: dict[str, Any], stack: Stack, screen: Screen, *, is_left_runni
                 f"{summary['addresses']['ray_dashboard']} — token: {stack.ray.token}",
             ),
             ("the graph's API", f"{summary['addresses']['topics']}/docs"),
-            ("S3", f"{summary['addresses']['s3']} — source {stack.folder / 'env.sh'}"),
+            ("S3", f"{summary['addresses']['s3']} — first: source {stack.folder / 'env.sh'}"),
             ("stop it", "make down"),
         ]
         screen.show_figures("Where to look", looks)
