@@ -9,16 +9,19 @@ if TYPE_CHECKING:
     from graphs.authoring import Column, Model, graph, load_graph, node
     from graphs.compiler import compile
     from graphs.errors import GraphsError
-    from graphs.ir import Graph, Resources
+    from graphs.ir import Behaviour, Graph, Resources
+    from graphs.pictures import draw
     from graphs.runtimes.inline import run
 
 __all__ = [
+    "Behaviour",
     "Column",
     "Graph",
     "GraphsError",
     "Model",
     "Resources",
     "compile",
+    "draw",
     "graph",
     "load_graph",
     "node",
@@ -26,12 +29,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "Behaviour": "graphs.ir",
     "Column": "graphs.authoring",
     "Graph": "graphs.ir",
     "GraphsError": "graphs.errors",
     "Model": "graphs.authoring",
     "Resources": "graphs.ir",
     "compile": "graphs.compiler",
+    "draw": "graphs.pictures",
     "graph": "graphs.authoring",
     "load_graph": "graphs.authoring",
     "node": "graphs.authoring",

@@ -73,17 +73,25 @@ class AuthoringError(GraphError):
 
 
 class CheckFailed(GraphError):
-    """One or more structural checks failed; ``problems`` holds all of them."""
+    """One or more structural checks failed.
 
-    def __init__(self, graph: str, problems: Sequence[str]) -> None:
+    Args:
+        graph: the graph's name or reference.
+        problems: every problem, each naming node, port and the author's line.
+        source: file and line of the graph; empty when they are not known.
+    """
+
+    def __init__(self, graph: str, problems: Sequence[str], source: str = "") -> None:
         super().__init__("\n".join(problems), where=f"graph {graph!r}")
-        self.args = (graph, tuple(problems))
+        self.args = (graph, tuple(problems), source)
         self.graph = graph
         self.problems = tuple(problems)
+        self.source = source
 
     def __str__(self) -> str:
         count = len(self.problems)
-        head = f"graph {self.graph!r} has {count} problem{'s' if count != 1 else ''}:"
+        at = f" ({self.source})" if self.source else ""
+        head = f"graph {self.graph!r}{at} has {count} problem{'s' if count != 1 else ''}:"
         return "\n".join([head, *(f"  {i}. {text}" for i, text in enumerate(self.problems, 1))])
 
 

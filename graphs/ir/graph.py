@@ -6,9 +6,10 @@ compared with ``==``, hashed, pickled and sent to a cluster without shipping a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from heapq import heapify, heappop, heappush
 from typing import Literal
 
 import pyarrow as pa
@@ -16,7 +17,14 @@ import pyarrow as pa
 GRAPH = ""
 """The pseudo-node at both ends of a graph: source of its inputs, target of its outputs."""
 
+DEFAULT = b"default"
+"""Key of the metadata of a schema's field under which the default of an optional column stands."""
+
 View = Literal["arrow", "numpy", "pandas", "list"]
+Nulls = Literal["pass", "skip", "reject"]
+Kind = Literal[
+    "function", "model", "graph", "switch", "each", "filter", "require", "constant", "parameter"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +40,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A typed input or output. An input port without a type takes whatever its edge carries."""
+    """A typed input or output of a node or a graph."""
 
     name: str
     type: pa.DataType | None
+    """An input port of a node without a type takes whatever its edge carries."""
+    view: View = "arrow"
+    """How a node sees the column."""
+    is_nullable: bool = True
+    """Of a graph's input: whether a row may hold a null there; one that may not is rejected."""
+    default: str | None = None
+    """Of an input that may be left out: its value as JSON. Without it, it must be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +58,59 @@ class Resources:
     """What one worker of a node needs. Its class decides where stages and deployments are cut."""
 
     cpus: float = 1.0
+    """Cores."""
     gpus: float = 0.0
+    """Accelerators: a share of one, or a whole number."""
     memory_bytes: int | None = None
+    """Main memory; ``None`` leaves it to the runtime."""
+    accelerator: str | None = None
+    """Ray's name of an accelerator type, such as ``"H100"``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a node treats its batches. Only ``nulls`` can change an answer, so only it counts
+    towards the version."""
+
+    batch_rows: int | None = None
+    """Most rows the node gets at once."""
+    batch_bytes: int | None = None
+    """Most Arrow bytes the node gets at once; one row larger than that goes alone."""
+    timeout_s: float | None = None
+    """Longest a call may take, in seconds; a row that takes longer is rejected."""
+    retries: int = 0
+    """How often a failed call is made again before its rows are isolated."""
+    retry_on: tuple[str, ...] = ()
+    """Names of the exceptions worth a retry; empty means all of them."""
+    nulls: Nulls = "pass"
+    """``pass``: the node sees nulls. ``skip``: a row with a null in any input gets nulls out
+    without a call. ``reject``: such a row is rejected."""
+    is_deterministic: bool = True
+    """Whether equal inputs give equal outputs, bit for bit."""
+    tolerance: tuple[tuple[str, float], ...] = ()
+    """(output, largest absolute difference) within which online and offline agree."""
+    isolate: bool = False
+    """Forbids sharing a process with other nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A step of a graph: a batch function over Arrow columns, or a model that loads first."""
+    """A step of a graph: a batch function, a model that loads first, or control over rows."""
 
     name: str
     ref: str
-    kind: Literal["function", "model"]
+    """``"module:qualname"`` of the code; empty for control nodes, whose meaning is built in."""
+    kind: Kind
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    view: View = "arrow"
     parameters: str = "{}"
-    """The model's constructor arguments as canonical JSON."""
+    """A model's constructor arguments, or what a control node was told, as canonical JSON."""
     artifacts: tuple[tuple[str, str], ...] = ()
     """(name, URI) of what the model loads; part of the version by content."""
+    bodies: tuple[tuple[str, Graph], ...] = ()
+    """(label, graph) of what a control node runs: the cases of a switch, the body of an each."""
     resources: Resources = Resources()
+    behaviour: Behaviour = Behaviour()
     source: Source | None = field(default=None, compare=False)
 
 
@@ -80,6 +129,7 @@ class Graph:
     """Nodes joined by edges, with typed inputs and outputs.
 
     ``key`` names the input column that identifies a row; it is always the first output column.
+    The body of a control node is a graph without a key.
     """
 
     name: str
@@ -109,8 +159,9 @@ class Graph:
 
     @property
     def input_schema(self) -> pa.Schema:
-        """Arrow schema of the rows that go in."""
-        return pa.schema([(port.name, port.type) for port in self.inputs])
+        """Arrow schema of the rows that go in; what may be left out has its default, as JSON, in
+        the field's metadata."""
+        return pa.schema([_field(port) for port in self.inputs])
 
     @property
     def output_schema(self) -> pa.Schema:
@@ -118,18 +169,51 @@ class Graph:
         return pa.schema([(port.name, port.type) for port in self.outputs])
 
 
+def _field(port: Port) -> pa.Field:
+    metadata = None if port.default is None else {DEFAULT: port.default}
+    return pa.field(port.name, port.type, port.is_nullable, metadata)
+
+
 def topological_order(graph: Graph) -> tuple[Node, ...]:
-    """The nodes so that each comes after what feeds it; ties keep the author's order.
+    """The nodes so that each comes after what feeds it; otherwise the author's order is kept.
 
     Raises:
         graphlib.CycleError: the graph has a cycle; its second argument is the path.
     """
-    sorter: TopologicalSorter[str] = TopologicalSorter({node.name: () for node in graph.nodes})
+    waiting_for: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
+    readers: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
     for edge in graph.edges:
-        if GRAPH not in (edge.source, edge.target):
-            sorter.add(edge.target, edge.source)
-    by_name = {node.name: node for node in graph.nodes}
-    return tuple(by_name[name] for name in sorter.static_order() if name in by_name)
+        if edge.source in readers and edge.target in readers:
+            waiting_for[edge.target].add(edge.source)
+            readers[edge.source].append(edge.target)
+    place = {node.name: position for position, node in enumerate(graph.nodes)}
+    ready = [place[name] for name, sources in waiting_for.items() if not sources]
+    heapify(ready)
+    order = []
+    while ready:
+        node = graph.nodes[heappop(ready)]
+        order.append(node)
+        for reader in readers[node.name]:
+            if node.name in waiting_for[reader]:
+                waiting_for[reader].remove(node.name)
+                if not waiting_for[reader]:
+                    heappush(ready, place[reader])
+    if len(order) < len(place):
+        TopologicalSorter(waiting_for).prepare()  # raises CycleError with the path
+    return tuple(order)
+
+
+def every_node(graph: Graph) -> Iterator[Node]:
+    """The nodes of a graph and, after each, those of its bodies."""
+    return every_node_of(graph.nodes)
+
+
+def every_node_of(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Some nodes and, after each, those of its bodies."""
+    for node in nodes:
+        yield node
+        for _, body in node.bodies:
+            yield from every_node(body)
 
 
 def column_name(edge: Edge) -> str:
@@ -138,15 +222,21 @@ def column_name(edge: Edge) -> str:
 
 
 __all__ = [
+    "DEFAULT",
     "GRAPH",
+    "Behaviour",
     "CycleError",
     "Edge",
     "Graph",
+    "Kind",
     "Node",
+    "Nulls",
     "Port",
     "Resources",
     "Source",
     "View",
     "column_name",
+    "every_node",
+    "every_node_of",
     "topological_order",
 ]

@@ -5,37 +5,13 @@ See ``docs/adr/0002-what-a-version-covers.md`` for what is inside and what is no
 
 from __future__ import annotations
 
-import ast
-import builtins
-import enum
-import hashlib
-import importlib
-import inspect
 import json
-import re
-import sys
-import textwrap
-import threading
-from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-
-from graphs.errors import GraphError
 from graphs.ir.artifacts import artifact_digest
-from graphs.ir.graph import Graph, Node
+from graphs.ir.code import Code, digest
+from graphs.ir.graph import Graph, Node, Port, every_node
 from graphs.ir.types import type_name
-
-_LENGTH = 16
-"""Hex digits kept: 64 bits, so a billion versions collide with a chance of about 3 %."""
-
-_OWN = re.compile(r"^graphs(\.(?!examples\b|nodes\b)|$)")
-"""Modules of this library itself; examples and shipped nodes are an author's code."""
-
-
-# Python 3.11 counts the depth of syntax trees in one place for all threads, so two that parse at
-# once may fail with a SystemError (python/cpython#106905).
-_PARSING = threading.Lock()
 
 
 def version(graph: Graph) -> str:
@@ -44,25 +20,34 @@ def version(graph: Graph) -> str:
     Raises:
         GraphError: a node's code or artifact cannot be read.
     """
-    with _PARSING:
-        code = {node.ref: code_digest(node.ref) for node in graph.nodes}
-    facts = {
+    return digest(facts(graph))
+
+
+def facts(graph: Graph) -> dict[str, Any]:
+    """What a version is the hash of: plain data that can be kept and compared.
+
+    Returns:
+        ``structure``; ``code``, for each node's reference the digests of the definitions and
+        values it reads; ``artifacts``, the digest behind each URI.
+
+    Raises:
+        GraphError: a node's code or artifact cannot be read.
+    """
+    code = Code()
+    return {
         "structure": structure(graph),
-        "code": code,
+        "code": {ref: code.definitions(ref) for ref in {n.ref for n in every_node(graph)} if ref},
         "artifacts": {
-            f"{node.name}.{name}": artifact_digest(uri)
-            for node in graph.nodes
-            for name, uri in node.artifacts
+            uri: artifact_digest(uri) for node in every_node(graph) for _, uri in node.artifacts
         },
     }
-    return _digest(facts)[:_LENGTH]
 
 
 def structure(graph: Graph) -> dict[str, Any]:
     """The part of the version that is wiring: what an author would draw. Scale is left out."""
     return {
         "key": graph.key,
-        "inputs": {port.name: type_name(port.type) for port in graph.inputs},
+        "inputs": {port.name: _input(port) for port in graph.inputs},
         "outputs": {port.name: type_name(port.type) for port in graph.outputs},
         "nodes": {node.name: _node(node) for node in graph.nodes},
         "edges": sorted(
@@ -71,127 +56,18 @@ def structure(graph: Graph) -> dict[str, Any]:
     }
 
 
+def _input(port: Port) -> list[object]:
+    return [type_name(port.type), port.is_nullable, port.default]
+
+
 def _node(node: Node) -> dict[str, Any]:
     return {
         "ref": node.ref,
         "kind": node.kind,
-        "view": node.view,
         "parameters": json.loads(node.parameters),
-        "inputs": {port.name: type_name(port.type) for port in node.inputs},
+        "inputs": {port.name: [type_name(port.type), port.view] for port in node.inputs},
         "outputs": {port.name: type_name(port.type) for port in node.outputs},
+        "nulls": node.behaviour.nulls,
+        "artifacts": dict(node.artifacts),
+        "bodies": {label: structure(body) for label, body in node.bodies},
     }
-
-
-def code_digest(ref: str) -> str:
-    """Hash of a node's source and of everything of its project that the source reads."""
-    module, _, qualname = ref.partition(":")
-    target: Any = importlib.import_module(module)
-    for part in qualname.split("."):
-        target = getattr(target, part)
-    facts: dict[str, object] = {}
-    _collect(target, module.partition(".")[0], facts)
-    return _digest(facts)
-
-
-def _collect(target: Any, project: str, facts: dict[str, object]) -> None:
-    """Add a definition, and what it reads, to ``facts``; each definition once."""
-    target = inspect.unwrap(target)
-    name = f"{target.__module__}:{target.__qualname__}"
-    if name in facts:
-        return
-    facts[name] = None  # holds the place: definitions may refer to each other
-    tree = _definition(target, name)
-    facts[name] = _canonical(tree)
-    scope = vars(sys.modules[target.__module__])
-    for label, value in sorted(_reads(tree, scope), key=lambda read: read[0]):
-        _note(label, value, project, facts)
-
-
-def _note(label: str, value: Any, project: str, facts: dict[str, object]) -> None:
-    unwrapped = inspect.unwrap(value) if callable(value) else value
-    if inspect.isfunction(unwrapped) or inspect.isclass(unwrapped):
-        if _is_of_project(unwrapped.__module__, project):
-            _collect(unwrapped, project, facts)
-    elif not inspect.ismodule(unwrapped):
-        facts[f"value {label}"] = _constant(unwrapped)
-
-
-def _is_of_project(module: str, project: str) -> bool:
-    return module.partition(".")[0] == project and not _OWN.match(module)
-
-
-def _definition(target: Any, name: str) -> ast.stmt:
-    try:
-        source = textwrap.dedent(inspect.getsource(target))
-    except (OSError, TypeError) as error:
-        raise GraphError(
-            f"the source of {name!r} cannot be read, so it has no version",
-            remedy="Define nodes in a module file, not in a prompt or generated code",
-        ) from error
-    tree = ast.parse(source).body[0]
-    # What a decorator or class keyword declares is in the graph's structure already, where the
-    # order of keyword arguments does not count.
-    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        tree.decorator_list = []
-    if isinstance(tree, ast.ClassDef):
-        tree.keywords = []
-    return tree
-
-
-def _canonical(node: Any) -> object:
-    """A syntax tree as plain data: no positions, comments, docstrings or empty fields.
-
-    ``ast.dump`` will not do: its text differs between Python versions.
-    """
-    if isinstance(node, ast.AST):
-        fields = {name: _canonical(value) for name, value in ast.iter_fields(node)}
-        if (
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            fields["body"] = _canonical(node.body[1:])
-        kept = {name: value for name, value in fields.items() if value not in (None, [])}
-        kept.pop("ctx", None)
-        return [type(node).__name__, kept]
-    if isinstance(node, list):
-        return [_canonical(item) for item in node]
-    return _constant(node)
-
-
-def _reads(tree: ast.AST, scope: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Globals that a definition reads: ``name``, and ``module.attribute`` of its imports."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in scope and not hasattr(builtins, node.id):
-            yield node.id, scope[node.id]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            owner = scope.get(node.value.id)
-            if inspect.ismodule(owner) and hasattr(owner, node.attr):
-                yield f"{owner.__name__}.{node.attr}", getattr(owner, node.attr)
-
-
-def _constant(value: Any) -> object:
-    """A value as plain data; an object without a plain form counts by its type alone."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value if not isinstance(value, float) else repr(value)
-    if isinstance(value, bytes):
-        return ["bytes", value.hex()]
-    if isinstance(value, complex) or value is Ellipsis:
-        return repr(value)
-    if isinstance(value, dict):
-        return ["dict", sorted(([_constant(k), _constant(v)] for k, v in value.items()), key=repr)]
-    if isinstance(value, set | frozenset):
-        return ["set", sorted((_constant(item) for item in value), key=repr)]
-    if isinstance(value, list | tuple):
-        return [_constant(item) for item in value]
-    if isinstance(value, pa.DataType):
-        return ["arrow", type_name(value)]
-    if isinstance(value, re.Pattern):
-        return ["pattern", value.pattern, value.flags]
-    if isinstance(value, enum.Enum):
-        return ["enum", type(value).__qualname__, value.name]
-    return ["object", f"{type(value).__module__}:{type(value).__qualname__}"]
-
-
-def _digest(facts: object) -> str:
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
