@@ -34,12 +34,19 @@ def compile(graph: Graph, target: Literal["online"], profile: Given = None) -> O
 def compile(graph: Graph, target: Target, profile: Given = None) -> Plan:
     """Compile a graph for one target.
 
-    The version is that of the graph as authored, so a rewrite cannot change it.
+    Args:
+        graph: the graph, as authored.
+        target: ``inline``, ``offline`` or ``online``.
+        profile: of that target, or its keys; the defaults when not given.
+
+    Returns:
+        The target's plan: the rewritten graph, its stages or deployments, and the version, which is
+        that of the graph as authored, so that a rewrite cannot change it.
 
     Raises:
         CheckFailed: the graph is wrong; holds every problem.
         ProfileError: the profile is wrong.
     """
     kind, planner = PLANNERS[target]
-    check(graph)
+    check(graph, target)
     return planner(rewrite(graph), version(graph), profile_of(kind, profile))

@@ -1,10 +1,19 @@
-"""Scaling configuration per target. Changing it never changes a graph's version."""
+"""Scaling configuration per target, in Python or YAML. Changing it never changes a version.
+
+A file holds one section per target, and may start from a preset::
+
+    preset: cluster
+    offline: {workers_max: 32}
+    online: {replicas: 2, nodes: {MiniLM: {replicas: 4}}}
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graphs.errors import ProfileError
@@ -40,6 +49,12 @@ class OfflineProfile(Profile):
         return self
 
 
+class NodeScale(Profile):
+    """How one node is served, where that differs from the others."""
+
+    replicas: int = Field(ge=1, description="copies of the deployment that holds the node")
+
+
 class OnlineProfile(Profile):
     """How a graph is served. The defaults suit a laptop."""
 
@@ -47,9 +62,85 @@ class OnlineProfile(Profile):
     max_batch_requests: int = Field(default=16, ge=1, description="requests computed at once")
     batch_wait_s: float = Field(default=0.002, ge=0, description="longest wait to fill a batch, s")
     max_ongoing_requests: int = Field(default=64, ge=1, description="requests in a replica")
+    nodes: dict[str, NodeScale] = Field(
+        default_factory=dict, description="scale of single nodes, by the node's name"
+    )
 
+
+class Profiles(Profile):
+    """One profile for each target: what a file holds."""
+
+    inline: InlineProfile = InlineProfile()
+    offline: OfflineProfile = OfflineProfile()
+    online: OnlineProfile = OnlineProfile()
+
+
+PRESETS: dict[str, Profiles] = {
+    "laptop": Profiles(),
+    "cluster": Profiles(
+        offline=OfflineProfile(workers_max=64),
+        online=OnlineProfile(replicas=2, max_batch_requests=32, max_ongoing_requests=128),
+    ),
+    "nearline": Profiles(offline=OfflineProfile(shard_rows=2_000, batch_rows=256)),
+}
+"""Where a profile may start from. ``laptop`` is the defaults; ``cluster`` lets stages grow to 64
+workers and answers from two replicas; ``nearline`` is ``laptop`` with small shards, for fresh files
+that should be out again within seconds."""
 
 P = TypeVar("P", bound=Profile)
+
+
+def load(source: str | Path) -> Profiles:
+    """The profiles that a file or the name of a preset gives.
+
+    Args:
+        source: ``laptop``, ``cluster`` or ``nearline``, or the path of a YAML or JSON file with
+            any of the keys ``preset``, ``inline``, ``offline`` and ``online``. What a section
+            leaves out is as in the preset.
+
+    Raises:
+        ProfileError: there is no such file, it is not YAML, a key is unknown or a value out of
+            range; names the file and each key.
+    """
+    if source in PRESETS:
+        return PRESETS[str(source)]
+    try:
+        written = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(
+            f"cannot be read: {error.strerror}",
+            f"profile {str(source)!r}",
+            f"Give a YAML file, or one of {', '.join(PRESETS)}",
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProfileError(f"is not YAML: {error}", f"profile {str(source)!r}") from error
+    return _parsed(written if written is not None else {}, str(source))
+
+
+def _parsed(written: object, file: str) -> Profiles:
+    if not isinstance(written, dict):
+        raise ProfileError(
+            f"holds a {type(written).__name__}, not sections",
+            f"profile {file!r}",
+            f"Its keys are preset, {', '.join(Profiles.model_fields)}",
+        )
+    rest = dict(written)
+    preset = rest.pop("preset", "laptop")
+    if preset not in PRESETS:
+        raise ProfileError(
+            f"preset {preset!r} is unknown",
+            f"profile {file!r}",
+            f"Name one of {', '.join(PRESETS)}",
+        )
+    base = PRESETS[preset].model_dump()
+    merged = {
+        name: base[name] | section if name in base and isinstance(section, dict) else section
+        for name, section in rest.items()
+    }
+    try:
+        return Profiles.model_validate(base | merged)
+    except ValidationError as error:
+        raise _refusal(error, Profiles, f"profile {file!r}") from error
 
 
 def profile_of(kind: type[P], given: P | Mapping[str, Any] | None) -> P:
@@ -63,8 +154,29 @@ def profile_of(kind: type[P], given: P | Mapping[str, Any] | None) -> P:
     try:
         return kind.model_validate(dict(given or {}))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'profile'}: {e['msg']}" for e in error.errors()
-        )
-        known = ", ".join(kind.model_fields)
-        raise ProfileError(problems, kind.__name__, f"Known keys are {known}") from error
+        raise _refusal(error, kind, kind.__name__) from error
+
+
+def _refusal(error: ValidationError, kind: type[Profile], where: str) -> ProfileError:
+    """Every problem by its key, and the keys that are known where one is not."""
+    problems, known = [], {}
+    for problem in error.errors():
+        place = tuple(str(part) for part in problem["loc"])
+        problems.append(f"{'.'.join(place) or 'profile'}: {problem['msg']}")
+        if problem["type"] == "extra_forbidden":
+            known[".".join(place[:-1])] = ", ".join(_section(kind, place[:-1]).model_fields)
+    remedies = [
+        f"Known keys of {name!r} are {keys}" if name else f"Known keys are {keys}"
+        for name, keys in known.items()
+    ]
+    return ProfileError("; ".join(problems), where, ". ".join(remedies))
+
+
+def _section(kind: type[Profile], place: tuple[str, ...]) -> type[Profile]:
+    """The part of a profile that a key stands in."""
+    for name in place:
+        field = kind.model_fields.get(name)
+        # Below ``nodes`` come the names of nodes, and below each its scale.
+        annotation = field.annotation if field else NodeScale
+        kind = annotation if isinstance(annotation, type) else kind
+    return kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphs.ir import Graph, topological_order
+from graphs.ir import Graph
 from graphs.profiles import InlineProfile
 
 
@@ -20,4 +20,4 @@ class InlinePlan:
 
 def plan_inline(graph: Graph, version: str, profile: InlineProfile) -> InlinePlan:
     """Run the nodes one after the other."""
-    return InlinePlan(graph, version, tuple(n.name for n in topological_order(graph)), profile)
+    return InlinePlan(graph, version, tuple(n.name for n in graph.nodes), profile)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphs.ir import GRAPH, Graph, Node, Resources, column_name, topological_order
+from graphs.ir import (
+    GRAPH,
+    Graph,
+    Node,
+    Resources,
+    column_name,
+    is_stateful,
+    process_class,
+    resources_of,
+)
 from graphs.profiles import OfflineProfile
 
 
@@ -12,8 +21,9 @@ from graphs.profiles import OfflineProfile
 class Stage:
     """One or more fused nodes that run in the same worker.
 
-    ``columns_in`` and ``columns_out`` are what crosses the boundary, by ``column_name``; the
-    first stage takes the graph's inputs, the last gives the graph's outputs by port name.
+    ``columns_in`` and ``columns_out`` are what crosses the boundary, by ``column_name``: the
+    first stage takes the graph's inputs that somebody reads, the last gives the graph's outputs
+    by port name.
     """
 
     name: str
@@ -36,29 +46,24 @@ class OfflinePlan:
 
 def plan_offline(graph: Graph, version: str, profile: OfflineProfile) -> OfflinePlan:
     """Fuse consecutive nodes of one resource class; cut only where the class changes."""
-    groups: list[list[Node]] = []
-    for node in topological_order(graph):
-        if groups and groups[-1][0].resources == node.resources:
-            groups[-1].append(node)
-        else:
-            groups.append([node])
+    groups = _fused(graph.nodes)
     stages = []
-    arriving = tuple(port.name for port in graph.inputs)
-    for position, group in enumerate(groups or [[]]):
+    read = {edge.source_port for edge in graph.edges if edge.source == GRAPH}
+    arriving = tuple(port.name for port in graph.inputs if port.name in read)
+    for position, group in enumerate(groups):
         names = tuple(node.name for node in group)
         later = {node.name for rest in groups[position + 1 :] for node in rest}
-        is_last = position == len(groups) - 1 or not groups
         leaving = (
-            tuple(port.name for port in graph.outputs)
-            if is_last
-            else _crossing(graph, arriving, names, later)
+            _crossing(graph, arriving, group, later)
+            if later
+            else tuple(port.name for port in graph.outputs)
         )
         stages.append(
             Stage(
                 name="+".join(names) or "copy",
                 nodes=names,
-                resources=group[0].resources if group else Resources(),
-                is_stateful=any(node.kind == "model" for node in group),
+                resources=resources_of(group) or Resources(),
+                is_stateful=is_stateful(group),
                 columns_in=arriving,
                 columns_out=leaving,
             )
@@ -67,11 +72,22 @@ def plan_offline(graph: Graph, version: str, profile: OfflineProfile) -> Offline
     return OfflinePlan(graph, version, tuple(stages), profile)
 
 
+def _fused(nodes: tuple[Node, ...]) -> list[list[Node]]:
+    groups: list[list[Node]] = [[]]
+    current: object = None
+    for node in nodes:
+        wanted = process_class(node)
+        if wanted is not None and current is not None and wanted != current:
+            groups.append([])
+        groups[-1].append(node)
+        current = wanted or current
+    return groups
+
+
 def _crossing(
-    graph: Graph, arriving: tuple[str, ...], here: tuple[str, ...], later: set[str]
+    graph: Graph, arriving: tuple[str, ...], here: list[Node], later: set[str]
 ) -> tuple[str, ...]:
     """Columns at hand after a stage that a later node or an output still reads."""
-    at_hand = set(arriving)
-    at_hand |= {f"{name}.{port.name}" for name in here for port in graph.node(name).outputs}
+    at_hand = set(arriving) | {f"{node.name}.{port.name}" for node in here for port in node.outputs}
     wanted = [column_name(e) for e in graph.edges if e.target in later or e.target == GRAPH]
     return tuple(dict.fromkeys(name for name in wanted if name in at_hand))
