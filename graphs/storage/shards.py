@@ -21,6 +21,7 @@ from graphs.errors import (
     SchemaMismatch,
     Superseded,
 )
+from graphs.ir import with_defaults
 from graphs.spec import Input, Piece, Shard
 from graphs.storage.objects import ObjectInfo, Store
 from graphs.storage.parquet import concatenated, open_parquet
@@ -194,21 +195,24 @@ def read_shard(store: Store, shard: Shard, columns: Sequence[str], schema: pa.Sc
         store: the input's store, ``Store.open(input.uri)``.
         shard: which rows.
         columns: which columns; each is in ``schema``.
-        schema: the graph's input schema; the columns come out in its types.
+        schema: the graph's input schema; the columns come out in its types, an optional one that a
+            file lacks with its default.
 
     Raises:
         InputChanged: an object changed or vanished since the plan was made.
     """
-    wanted = pa.schema([schema.field(name) for name in columns])
+    # Nulls where none may be are for the graph to reject, row by row.
+    wanted = pa.schema([schema.field(name).with_nullable(True) for name in columns])
 
     def read(piece: Piece) -> pa.Table:
         with _pinned(store, piece.path):
             file = open_parquet(store, piece.path, piece.etag)
+            here = [name for name in columns if name in file.schema_arrow.names]
             if piece.row_groups is None:
-                table = file.read(columns=list(columns))
+                table = file.read(columns=here)
             else:
-                table = file.read_row_groups(list(piece.row_groups), columns=list(columns))
-        return table.select(list(columns)).cast(wanted)
+                table = file.read_row_groups(list(piece.row_groups), columns=here)
+        return with_defaults(table, wanted).cast(wanted)
 
     if not shard.pieces:
         return wanted.empty_table()

@@ -14,7 +14,7 @@ from graphs.authoring import load_graph
 from graphs.compiler import compile
 from graphs.errors import InputError
 from graphs.planners.offline import OfflinePlan
-from graphs.runtimes.kernel import check_input
+from graphs.runtimes.kernel import check_input, check_parameters
 from graphs.runtimes.ray_data.cluster import compute, connect
 from graphs.runtimes.ray_data.ledger import Ledger, Progress
 from graphs.runtimes.ray_data.stage import Work
@@ -50,7 +50,9 @@ def run(
         RunFailed: the cluster failed.
     """
     began = time.monotonic()
-    plan = compile(load_graph(spec.graph), "offline", spec.profile)
+    graph = load_graph(spec.graph)
+    plan = compile(graph, "offline", spec.profile)
+    check_parameters(graph, spec.parameters)
     dataset = Dataset(spec.output)
     input = spec.input.model_copy(update={"uri": Store.open(spec.input.uri).uri})
     _refuse_output_inside_input(input, dataset)
@@ -132,7 +134,7 @@ def _compute(
     me = f"{re.sub(r'[^A-Za-z0-9._-]', '-', attempt)}-{secrets.token_hex(4)}"
     began = time.monotonic()
     computed = rows = 0
-    for record in compute(_works(plan, dataset, ledger.plan, me), pending):
+    for record in compute(_works(spec, plan, dataset, ledger.plan, me), pending):
         ledger.add(record)
         if record.attempt.startswith(f"{me}-"):
             computed += 1
@@ -160,9 +162,22 @@ def _announce(ledger: Ledger, pending: int) -> None:
     )
 
 
-def _works(plan: OfflinePlan, dataset: Dataset, shards: ShardPlan, me: str) -> tuple[Work, ...]:
+def _works(
+    spec: RunSpec, plan: OfflinePlan, dataset: Dataset, shards: ShardPlan, me: str
+) -> tuple[Work, ...]:
+    budget = spec.error_budget
     return tuple(
-        Work(plan, stage, shards.input, dataset.uri, shards.partition_key, shards.run_key, me)
+        Work(
+            plan=plan,
+            stage=stage,
+            input=shards.input,
+            output=dataset.uri,
+            partition_key=shards.partition_key,
+            run_key=shards.run_key,
+            attempt=me,
+            parameters=spec.parameters,
+            hopeless_after=budget.floor if budget.share < 1 else None,
+        )
         for stage in range(len(plan.stages))
     )
 

@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,7 @@ class Carry:
 
     rejected: tuple[RejectedRow, ...]
     """``row`` is the position in the shard."""
+    filtered: dict[str, int]
     seconds: dict[str, float]
 
 
@@ -62,6 +64,8 @@ class Work:
     partition_key: str
     run_key: str
     attempt: str
+    parameters: dict[str, Any]
+    hopeless_after: int | None
 
     @property
     def is_first(self) -> bool:
@@ -92,7 +96,12 @@ class StageWorker:
         self._problem: Exception | None = None
         # Ray retries a constructor that raises and hides its error; the first call does neither.
         try:
-            self._kernel = Kernel(work.plan.graph, self._stage.nodes)
+            self._kernel = Kernel(
+                work.plan.graph,
+                self._stage.nodes,
+                parameters=work.parameters,
+                hopeless_after=work.hopeless_after,
+            )
         except Exception as error:
             self._problem = error
 
@@ -120,7 +129,7 @@ class StageWorker:
     def _read(self, shard: Shard) -> _InFlight:
         schema = self._work.plan.graph.input_schema
         table = read_shard(self._source, shard, self._stage.columns_in, schema)
-        return _InFlight(table, np.arange(table.num_rows, dtype=np.int64), Carry((), {}))
+        return _InFlight(table, np.arange(table.num_rows, dtype=np.int64), Carry((), {}, {}))
 
     def _compute(self, arrived: _InFlight) -> _InFlight:
         computed = self._kernel.run(arrived.table, self._work.plan.profile.batch_rows)
@@ -133,7 +142,12 @@ class StageWorker:
             if self._work.is_last
             else computed.table.select(list(self._stage.columns_out))
         )
-        carry = Carry(arrived.carry.rejected + rejected, arrived.carry.seconds | computed.seconds)
+        before = arrived.carry
+        carry = Carry(
+            before.rejected + rejected,
+            before.filtered | computed.filtered,
+            before.seconds | computed.seconds,
+        )
         return _InFlight(table, arrived.numbers[computed.kept], carry)
 
     def _publish(self, shard: Shard, computed: _InFlight) -> DoneRecord:
@@ -156,6 +170,7 @@ class StageWorker:
                 rows_in=shard.rows,
                 rows_out=computed.table.num_rows,
                 rejected=dict(Counter(row.node for row in computed.carry.rejected)),
+                filtered=computed.carry.filtered,
             ),
             statistics=of_table(computed.table),
             seconds=computed.carry.seconds,

@@ -10,7 +10,13 @@ from graphs.errors import AlreadyExists, GraphsError, PromotionError, Superseded
 from graphs.planners.online import OnlinePlan
 from graphs.promotion.ledger import Ledger
 from graphs.runtimes.ray_serve.ask import live_version
-from graphs.runtimes.ray_serve.deploy import deploy, has_replicas, retire, wait_until_settled
+from graphs.runtimes.ray_serve.deploy import (
+    deploy,
+    has_replicas,
+    retire,
+    retire_others,
+    wait_until_settled,
+)
 from graphs.spec import Alias, PromotionSpec, Release
 from graphs.storage.aliases import Registry
 
@@ -73,6 +79,7 @@ def settle(ledger: Ledger, registry: Registry, serve_address: str) -> None:
     wait_until_settled(live_app(dead))
     if dead.state == "flipping" and live_version(url_of(dead, serve_address)) == dead.version:
         # It had parity, and each of its replicas has proved itself: only the alias is missing.
+        retire_others(live_app(dead), dead.version)
         move_alias(registry, dead, ref="")
         ledger.advance("live")
     else:

@@ -1,7 +1,8 @@
-"""From a request's rows to its answers: one kernel call for all requests of a batch. No HTTP."""
+"""From requests' rows to their answers, computed together for all requests of a batch. No HTTP."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from graphs.errors import NodeError, ParityFailed
+from graphs.ir import Graph
 from graphs.promotion.parity import compare
 from graphs.runtimes.kernel import Kernel, RejectedRow
-from graphs.runtimes.ray_serve.wire import ERROR, rows_of, write_answers
+from graphs.runtimes.ray_serve.calls import Answered, Calls
+from graphs.runtimes.ray_serve.wire import ERROR, FILTERED, rows_of, write_answers
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +52,12 @@ class Proof:
     offline: pa.Table
     tolerance: dict[str, float]
 
-    def check(self, kernel: Kernel) -> None:
-        """Compare what a kernel computes with the snapshot.
+    def check(self, graph: Graph, online: pa.Table) -> None:
+        """Compare what a replica computed for the inputs with the snapshot.
 
         Raises:
-            ParityFailed: it computes something else.
+            ParityFailed: it computed something else.
         """
-        computed = kernel.run(self.inputs)
-        online = kernel.select_outputs(computed.table)
-        graph = kernel.graph
         parity = compare(self.offline, online, key=graph.key, tolerance=self.tolerance)
         if parity.agreed < parity.sampled:
             raise ParityFailed(
@@ -69,44 +69,66 @@ class Proof:
 
 
 def answer(kernel: Kernel, questions: Sequence[Question]) -> list[Reply]:
-    """Answer the requests of a batch together."""
-    if len(questions) > 1:
-        try:
-            return _answer(kernel, questions)
-        except NodeError:
-            # One request's rows made a node break its word; the others shall not pay for it.
-            return [reply for question in questions for reply in answer(kernel, [question])]
+    """Answer the requests of a batch together, all nodes being here."""
     try:
-        return _answer(kernel, questions)
+        rows = _together(questions)
+        return _replies(kernel.graph, questions, rows, compute(kernel, rows))
     except NodeError as error:
-        log.error("%s", error)
-        problem = {"type": "graph_error", "loc": ["body"], "msg": "the graph could not compute"}
-        return [Reply(500, write_answers({"detail": [problem]}))]
+        if len(questions) == 1:
+            return [_failure(error)]
+        # One request's rows made a node break its word; the others shall not pay for it.
+        return [reply for question in questions for reply in answer(kernel, [question])]
 
 
-def _answer(kernel: Kernel, questions: Sequence[Question]) -> list[Reply]:
-    rows = pa.concat_tables([question.rows for question in questions])
+async def answer_by_calls(calls: Calls, questions: Sequence[Question]) -> list[Reply]:
+    """Answer the requests of a batch together, nodes being in several processes."""
+    try:
+        rows = _together(questions)
+        answered = await calls.run(rows)
+        return await asyncio.to_thread(_replies, calls.graph, questions, rows, answered)
+    except NodeError as error:
+        if len(questions) == 1:
+            return [_failure(error)]
+        return [r for question in questions for r in await answer_by_calls(calls, [question])]
+
+
+def compute(kernel: Kernel, rows: pa.Table) -> Answered:
+    """The outputs for rows of the graph's input schema, by a kernel that holds every node."""
     computed = kernel.run(rows)
+    return Answered(kernel.select_outputs(computed.table), computed.kept, computed.rejected)
+
+
+def _together(questions: Sequence[Question]) -> pa.Table:
+    return pa.concat_tables([question.rows for question in questions])
+
+
+def _failure(error: NodeError) -> Reply:
+    log.error("%s", error)
+    problem = {"type": "graph_error", "loc": ["body"], "msg": "the graph could not compute"}
+    return Reply(500, write_answers({"detail": [problem]}))
+
+
+def _replies(
+    graph: Graph, questions: Sequence[Question], rows: pa.Table, answered: Answered
+) -> list[Reply]:
     found: dict[int, Any] = dict(
-        zip(
-            computed.kept.tolist(),
-            rows_of(kernel.select_outputs(computed.table)),
-            strict=True,
-        )
+        zip(answered.kept.tolist(), rows_of(answered.outputs), strict=True)
     )
-    found |= {rejected.row: rejected for rejected in computed.rejected}
-    keys = rows.column(kernel.graph.key)
+    found |= {rejected.row: rejected for rejected in answered.rejected}
+    keys = rows.column(graph.key)
     replies = []
     start = 0
     for question in questions:
         numbers = range(start, start + question.rows.num_rows)
         start = numbers.stop
-        entries = [_entry(found[n], kernel.graph.key, keys[n]) for n in numbers]
+        entries = [_entry(found.get(n), graph.key, keys[n]) for n in numbers]
         replies.append(_reply(entries, question.is_list))
     return replies
 
 
 def _entry(found: Any, key: str, value: pa.Scalar) -> dict[str, Any]:
+    if found is None:
+        return {key: value.as_py(), FILTERED: True}
     if not isinstance(found, RejectedRow):
         return found  # type: ignore[no-any-return]
     told = {"node": found.node, "type": found.error, "message": _without_paths(found.message)}

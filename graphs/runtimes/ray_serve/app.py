@@ -1,4 +1,4 @@
-"""The application that answers for a graph: one fused replica class and its HTTP routes.
+"""The application that answers for a graph: where requests arrive, and its HTTP routes.
 
 The class is found by reference on the cluster; what travels is the plan, which is data.
 """
@@ -6,7 +6,7 @@ The class is found by reference on the cluster; what travels is the plan, which 
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,60 +14,115 @@ import pyarrow as pa
 from fastapi import FastAPI
 from pydantic import ValidationError
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graphs.errors import CheckFailed, NodeError
 from graphs.planners.online import OnlinePlan
-from graphs.runtimes.kernel import Kernel
-from graphs.runtimes.ray_serve.answering import Proof, Question, Reply, answer
+from graphs.runtimes.kernel import Computed, Kernel
+from graphs.runtimes.ray_serve.answering import (
+    Proof,
+    Question,
+    Reply,
+    answer,
+    answer_by_calls,
+    compute,
+)
+from graphs.runtimes.ray_serve.calls import Ask, Calls
+from graphs.runtimes.ray_serve.node_server import asking
 from graphs.runtimes.ray_serve.openapi import document
 from graphs.runtimes.ray_serve.wire import Wire, write_answers
-
-log = logging.getLogger(__name__)
 
 VERSION_HEADER = "X-Graph-Version"
 LARGEST_BODY_BYTES = 16 * 1024 * 1024
 
+Answer = Callable[[list[Question]], Coroutine[Any, Any, list[Reply]]]
+
 
 @serve.ingress()
 class GraphServer:
-    """A replica: loads the graph's models, proves itself, then answers.
+    """A replica: loads the models of the plan's first deployment, proves itself, then answers.
+
+    Where all nodes are here, a request goes through them in one step. Otherwise it makes the
+    plan's calls, those of further deployments over their handles.
 
     Args:
-        plan: what to serve; one deployment.
-        proof: rows it must reproduce first.
+        plan: what to serve.
+        proof: rows it must reproduce first, with the help of the further deployments.
+        handles: of the further deployments, by name.
 
     Raises:
         NodeError: a model does not load.
         ParityFailed: it computes something else than the proof says.
     """
 
-    def __init__(self, plan: OnlinePlan, proof: Proof | None) -> None:
-        (deployment,) = plan.deployments
+    async def __init__(  # type: ignore[misc]  # Serve awaits it, and the proof may need handles
+        self, plan: OnlinePlan, proof: Proof | None, handles: Mapping[str, DeploymentHandle[Any]]
+    ) -> None:
+        self._graph = plan.graph
         self._version = plan.version
         self._wire = Wire(plan.graph)
-        self._kernel = Kernel(plan.graph, deployment.nodes)
-        if proof is not None:
-            proof.check(self._kernel)
-        else:
-            _warm_up(self._kernel)
         # One thread: a node's function is never called twice at once, as in the other runtimes.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="kernel")
+        if handles:
+            answer_together = await self._prepare_calls(plan, proof, handles)
+        else:
+            answer_together = self._prepare_kernel(plan, proof)
         self._answer = serve.batch(
             max_batch_size=plan.profile.max_batch_requests,
             batch_wait_timeout_s=plan.profile.batch_wait_s,
-        )(self._answer_together)
+            # While a further deployment computes a batch, the next one can be on its way.
+            max_concurrent_batches=1 + sum(d.replicas for d in plan.deployments[1:]),
+        )(answer_together)
 
-    async def _answer_together(self, questions: list[Question]) -> list[Reply]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._computing, answer, self._kernel, questions)
+    def _prepare_kernel(self, plan: OnlinePlan, proof: Proof | None) -> Answer:
+        kernel = Kernel(plan.graph, plan.deployments[0].nodes)
+        if proof is not None:
+            proof.check(plan.graph, compute(kernel, proof.inputs).outputs)
+        else:
+            kernel.warm_up()
+
+        async def answer_together(questions: list[Question]) -> list[Reply]:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._computing, answer, kernel, questions)
+
+        return answer_together
+
+    async def _prepare_calls(
+        self, plan: OnlinePlan, proof: Proof | None, handles: Mapping[str, DeploymentHandle[Any]]
+    ) -> Answer:
+        calls = Calls(
+            plan,
+            [
+                asking(handles[call.deployment], call)
+                if call.deployment in handles
+                else self._computing_here(Kernel(plan.graph, call.nodes))
+                for call in plan.calls
+            ],
+        )
+        if proof is not None:
+            proof.check(plan.graph, (await calls.run(proof.inputs)).outputs)
+        await calls.warm_up()
+
+        async def answer_together(questions: list[Question]) -> list[Reply]:
+            return await answer_by_calls(calls, questions)
+
+        return answer_together
+
+    def _computing_here(self, kernel: Kernel) -> Ask:
+        kernel.warm_up()
+
+        async def ask(rows: pa.Table) -> Computed:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._computing, kernel.run, rows
+            )
+
+        return ask
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        graph = self._kernel.graph
-        app = FastAPI(title=graph.name, version=self._version, redirect_slashes=False)
+        app = FastAPI(title=self._graph.name, version=self._version, redirect_slashes=False)
         # Plain routes: the body is read and validated here, straight from bytes to rows.
         app.add_route("/", self._ask, methods=["POST"])
         app.add_route("/health", self._health, methods=["GET"])
@@ -92,29 +147,8 @@ class GraphServer:
         return Response(reply.body, reply.status, media_type="application/json")
 
     async def _health(self, _: Request) -> Response:
-        state = {"status": "ok", "graph": self._kernel.graph.name, "version": self._version}
+        state = {"status": "ok", "graph": self._graph.name, "version": self._version}
         return JSONResponse(state)
-
-
-def one_deployment(plan: OnlinePlan) -> None:
-    """Refuse before anything starts what a replica could not serve.
-
-    Raises:
-        CheckFailed: the plan has several deployments, or a column has no JSON form.
-    """
-    Wire(plan.graph)
-    if len(plan.deployments) != 1:
-        names = [deployment.name for deployment in plan.deployments]
-        raise CheckFailed(plan.graph.name, [f"one deployment is served, the plan has {names}"])
-
-
-def _warm_up(kernel: Kernel) -> None:
-    """Compute one blank row, so that the first caller does not pay for what models do lazily."""
-    blank = {port.name: pa.nulls(1, port.type) for port in kernel.graph.inputs}
-    try:
-        kernel.run(pa.table(blank))
-    except NodeError as error:
-        log.info("a blank row is beyond this graph, so nothing is warm: %s", error)
 
 
 async def _body(request: Request) -> bytes | None:

@@ -18,7 +18,7 @@ from graphs.errors import DeployFailed, ParityFailed
 from graphs.ir import Graph
 from graphs.promotion.parity import compare
 from graphs.promotion.sample import Sample
-from graphs.runtimes.ray_serve.wire import ERROR, Wire
+from graphs.runtimes.ray_serve.wire import ERROR, FILTERED, Wire
 from graphs.spec import Parity
 
 _CHUNK_ROWS = 32
@@ -60,7 +60,8 @@ def ask_parity(
     for start in range(0, sample.inputs.num_rows, _CHUNK_ROWS):
         answered += _ask(url, wire, version, sample.inputs.slice(start, _CHUNK_ROWS))
     refused = {a[graph.key]: _refusal(a[ERROR]) for a in answered if ERROR in a}
-    rows = [answer for answer in answered if ERROR not in answer]
+    refused |= {a[graph.key]: "filtered" for a in answered if FILTERED in a}
+    rows = [answer for answer in answered if not {ERROR, FILTERED} & answer.keys()]
     online = pa.Table.from_pylist(rows, schema=graph.output_schema)
     parity = compare(sample.offline, online, key=graph.key, tolerance=tolerance, refused=refused)
     if parity.agreed < parity.sampled:

@@ -7,7 +7,9 @@ deployed application that it does not list. So nobody else's application is ever
 from __future__ import annotations
 
 import logging
+import re
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +21,9 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 from graphs.errors import DeployFailed
 from graphs.planners.online import Deployment, OnlinePlan
 from graphs.runtimes.ray_serve.answering import Proof
-from graphs.runtimes.ray_serve.app import GraphServer, one_deployment
+from graphs.runtimes.ray_serve.app import GraphServer
 from graphs.runtimes.ray_serve.ask import live_version
+from graphs.runtimes.ray_serve.node_server import NodeServer
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,9 @@ def deploy(
     """Bring a plan online as one application and wait until it answers.
 
     An application of that name is replaced replica by replica: a new one answers before an old
-    one stops, and old ones stay when new ones fail.
+    one stops, and old ones stay when new ones fail. Further deployments of the plan are
+    applications of their own without a route; they are there before the first replica that asks
+    them, and go with the last.
 
     Args:
         plan: what to serve.
@@ -47,31 +52,79 @@ def deploy(
         proof: rows that every replica must reproduce before it answers.
 
     Raises:
-        CheckFailed: the plan cannot be served.
         DeployFailed: it did not become healthy, or is not reached at ``serve_address``.
     """
-    one_deployment(plan)
     start_serve(serve_address)
     where = f"application {app!r}, version {plan.version}"
-    (deployment,) = plan.deployments
-    target = serve.deployment(
+    first, *further = plan.deployments
+    apps = {deployment.name: _further_app(app, plan, deployment) for deployment in further}
+    _deploy_further(plan, apps, is_proved=proof is not None)
+    handles = {name: serve.get_deployment_handle(name, app_name=apps[name]) for name in apps}
+    target = _deployment(first, plan)(GraphServer)
+    _run([serve.RunTarget(target.bind(plan, proof, handles), name=app, route_prefix=route)], where)
+    _wait_until_running(app, where)
+    _wait_until_reached(f"{serve_address.rstrip('/')}{route}", plan.version, where)
+    # No replica is left that asks any other.
+    for other in _further_apps(app).keys() - set(apps.values()):
+        retire(other)
+
+
+def _further_app(app: str, plan: OnlinePlan, deployment: Deployment) -> str:
+    """Name of the application that a further deployment is.
+
+    Serve replaces the deployments of one application each at its own pace, so that for a while
+    replicas of one version would ask those of another. With the version in its name, a further
+    deployment starts before, and stops after, the replicas that ask it.
+    """
+    return f"{app}.{plan.version}.{deployment.name}"
+
+
+def _deploy_further(plan: OnlinePlan, apps: Mapping[str, str], *, is_proved: bool) -> None:
+    if not apps:
+        return
+    before = applications()
+    targets = [
+        serve.RunTarget(
+            _deployment(deployment, plan)(NodeServer).bind(plan, deployment.name, is_proved),
+            name=apps[deployment.name],
+            route_prefix=None,
+        )
+        for deployment in plan.deployments[1:]
+    ]
+    try:
+        _run(targets, f"deployments {', '.join(apps)}, version {plan.version}")
+        for name, app in apps.items():
+            _wait_until_running(app, f"deployment {name!r}, version {plan.version}")
+    except DeployFailed:
+        for app in set(apps.values()) - before:
+            retire(app)
+        raise
+
+
+def _further_apps(app: str) -> dict[str, str]:
+    """Applications that are further deployments of an application, and the version of each."""
+    of_app = re.compile(rf"{re.escape(app)}\.([0-9a-f]{{16}})\..+")
+    found = ((other, of_app.fullmatch(other)) for other in applications())
+    return {other: match[1] for other, match in found if match}
+
+
+def _deployment(deployment: Deployment, plan: OnlinePlan) -> Callable[[Any], Any]:
+    return serve.deployment(
         name=deployment.name,
-        num_replicas=plan.profile.replicas,
+        num_replicas=deployment.replicas,
         max_ongoing_requests=plan.profile.max_ongoing_requests,
         ray_actor_options=_actor_options(deployment),
         # Without a surge Serve stops an old replica before it starts the new one: with one
         # replica, nobody answers while the model loads.
         max_surge_percent=100,
-    )(GraphServer)
+    )
+
+
+def _run(targets: list[serve.RunTarget], where: str) -> None:
     try:
-        serve.run_many(
-            [serve.RunTarget(target.bind(plan, proof), name=app, route_prefix=route)],
-            wait_for_applications_running=False,
-        )
+        serve.run_many(targets, wait_for_applications_running=False)
     except Exception as error:  # Serve raises its own, RuntimeError, ValueError and actor errors
         raise DeployFailed(_last_line(str(error)), where) from error
-    _wait_until_running(app, where)
-    _wait_until_reached(f"{serve_address.rstrip('/')}{route}", plan.version, where)
 
 
 def start_serve(serve_address: str) -> None:
@@ -98,12 +151,21 @@ def start_serve(serve_address: str) -> None:
 
 def retire(app: str) -> None:
     """Delete an application and wait until its replicas are gone; nothing if there is none."""
-    if status_of(app) is None:
-        return
-    try:
-        serve.delete(app)
-    except TimeoutError:
-        log.warning("application %r is still stopping", app)
+    if status_of(app) is not None:
+        try:
+            serve.delete(app)
+        except TimeoutError:
+            log.warning("application %r is still stopping", app)
+    for other in _further_apps(app):
+        retire(other)
+
+
+def retire_others(app: str, version: str) -> None:
+    """Delete what an application that answers at a version has left of other versions: further
+    deployments, where whoever replaced it died before the end."""
+    for other, found in _further_apps(app).items():
+        if found != version:
+            retire(other)
 
 
 def applications() -> frozenset[str]:
@@ -178,6 +240,8 @@ def _actor_options(deployment: Deployment) -> dict[str, Any]:
     options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
     if resources.memory_bytes is not None:
         options["memory"] = resources.memory_bytes
+    if resources.accelerator is not None:
+        options["accelerator_type"] = resources.accelerator
     return options
 
 

@@ -49,8 +49,9 @@ def document(wire: Wire, version: str) -> dict[str, Any]:
     """
     name = wire.graph.name
     request: Any = TypeAdapter(wire.row_type | list[wire.row_type])  # type: ignore[name-defined]
-    entry = wire.answer_type | wire.rejected_type
-    answer: Any = TypeAdapter(wire.answer_type | list[entry])  # type: ignore[valid-type]
+    one: Any = wire.answer_type | wire.filtered_type
+    entry: Any = one | wire.rejected_type
+    answer: Any = TypeAdapter(one | list[entry])
     asked = request.json_schema(ref_template=_REF)
     answered = answer.json_schema(ref_template=_REF, mode="serialization")
     schemas = asked.pop("$defs") | answered.pop("$defs") | {"Refusal": _REFUSAL}
@@ -61,7 +62,8 @@ def document(wire: Wire, version: str) -> dict[str, Any]:
         "summary": f"Ask {name} about one row or a list of rows",
         "description": "An object is answered by an object, a list by a list in the same order. "
         "In a list, a row that the graph rejects is answered by its key and an error, and the "
-        "others are answered as usual.",
+        "others are answered as usual. A row that the graph filters is answered by its key and "
+        "`filtered`.",
         "requestBody": {"required": True, "content": _json(asked)},
         "responses": {
             "200": {

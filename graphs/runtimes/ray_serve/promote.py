@@ -49,6 +49,7 @@ from graphs.runtimes.ray_serve.deploy import (
     deploy,
     is_running,
     retire,
+    retire_others,
     start_serve,
     wait_until_settled,
 )
@@ -209,6 +210,8 @@ class _Promotion:
                 serve_address=self.spec.serve_address,
                 proof=Proof(few.inputs, few.offline, dict(self.spec.tolerance)),
             )
+        else:
+            retire_others(app, self.plan.version)
         self.ask(self.url, few)
 
     def _roll_back(self, ledger: Ledger, error: Exception) -> None:

@@ -7,11 +7,12 @@ mapping does); bytes as base64; times as ISO 8601.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, NotRequired, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +20,13 @@ from pydantic import AwareDatetime, ConfigDict, Field, NaiveDatetime, TypeAdapte
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from graphs.errors import CheckFailed
-from graphs.ir import GRAPH, Graph, type_name
+from graphs.ir import DEFAULT, Graph, scalar_of
 
 ERROR = "error"
 """In an answer, what stands beside the key of a rejected row instead of the outputs."""
+
+FILTERED = "filtered"
+"""In an answer, what stands beside the key of a row that a filter dropped: true."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True, val_json_bytes="base64", ser_json_bytes="base64")
 _ANY_FLOAT = Annotated[
@@ -37,38 +40,26 @@ class Wire:
     """The JSON forms of a graph's input rows and answers.
 
     Args:
-        graph: the graph.
-
-    Raises:
-        CheckFailed: a column has no JSON form; names each.
+        graph: a graph that compiles for the online target, which checks that its columns have JSON
+            forms.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        problems = [
-            f"{kind} {port.name!r} is {type_name(port.type)}, which has no JSON form"
-            for kind, ports in (("input", graph.inputs), ("output", graph.outputs))
-            for port in ports
-            if not _has_json_form(port.type)
-        ]
-        if any(port.name == ERROR for port in graph.outputs):
-            problems.append(f"output {ERROR!r} is how a rejected row is told online; rename it")
-        if problems:
-            raise CheckFailed(graph.name, problems)
+        self._defaults = {
+            port.name: scalar_of(json.loads(port.default), port.type).as_py()
+            for port in graph.inputs
+            if port.default is not None
+        }
         title = "".join(part[:1].upper() + part[1:] for part in graph.name.split("_"))
-        read = {edge.source_port for edge in graph.edges if edge.source == GRAPH}
-        self.row_type = _row(
-            title, graph.input_schema, key=graph.key, number=float, required=read | {graph.key}
-        )
+        self.row_type = _row(title, graph.input_schema, number=float)
         self.answer_type = _row(
-            f"{title}Answer", graph.output_schema, key=graph.key, number=_ANY_FLOAT
+            f"{title}Answer", graph.output_schema, number=_ANY_FLOAT, key=graph.key
         )
-        self.rejected_type = _record(
-            f"{title}Rejected",
-            {
-                graph.key: _python(graph.output_schema.field(graph.key).type, float),
-                ERROR: Rejection,
-            },
+        key_type = _python(graph.output_schema.field(graph.key).type, float)
+        self.rejected_type = _record(f"{title}Rejected", {graph.key: key_type, ERROR: Rejection})
+        self.filtered_type = _record(
+            f"{title}Filtered", {graph.key: key_type, FILTERED: Literal[True]}
         )
 
     @cached_property
@@ -82,7 +73,7 @@ class Wire:
     @cached_property
     def _answers(self) -> TypeAdapter[list[dict[str, Any]]]:
         either = Annotated[
-            self.answer_type | self.rejected_type,  # type: ignore[name-defined]
+            self.answer_type | self.rejected_type | self.filtered_type,  # type: ignore[name-defined]
             Field(union_mode="left_to_right"),
         ]
         return TypeAdapter(list[either])
@@ -99,6 +90,8 @@ class Wire:
         """
         is_list = body.lstrip()[:1] == b"["
         rows = self._many.validate_json(body) if is_list else [self._one.validate_json(body)]
+        if self._defaults:
+            rows = [self._defaults | row for row in rows]
         return pa.Table.from_pylist(rows, schema=self.graph.input_schema), is_list
 
     def write_rows(self, table: pa.Table) -> bytes:
@@ -106,7 +99,8 @@ class Wire:
         return to_json(rows_of(table), inf_nan_mode="constants", bytes_mode="base64")
 
     def read_answers(self, body: bytes) -> list[dict[str, Any]]:
-        """The answers to a list, each a row of outputs or ``{key, "error": {…}}``.
+        """The answers to a list, each a row of outputs, ``{key, "error": {…}}`` or
+        ``{key, "filtered": true}``.
 
         Raises:
             pydantic.ValidationError: they are not what this graph answers.
@@ -151,25 +145,18 @@ def _record(name: str, fields: Mapping[str, Any]) -> Any:
     return record
 
 
-def _row(
-    name: str, schema: pa.Schema, *, key: str, number: Any, required: Collection[str] | None = None
-) -> Any:
-    """The type of a row: the key is never null, and what nobody reads may be left out."""
-    fields = {}
+def _row(name: str, schema: pa.Schema, *, number: Any, key: str | None = None) -> Any:
+    """The type of a row: what may not be null is not, and what has a default may be left out."""
+    fields: dict[str, Any] = {}
     for field in schema:
-        type_ = _python(field.type, number, f"{name}_{field.name}")
-        type_ = type_ if field.name == key else type_ | None
-        optional = required is not None and field.name not in required
-        fields[field.name] = NotRequired[type_] if optional else type_
+        type_: Any = _python(field.type, number, f"{name}_{field.name}")
+        type_ = type_ | None if field.nullable and field.name != key else type_
+        if DEFAULT in (field.metadata or {}):
+            told = Field(json_schema_extra={"default": json.loads(field.metadata[DEFAULT])})
+            fields[field.name] = NotRequired[Annotated[type_, told]]
+        else:
+            fields[field.name] = type_
     return _record(name, fields)
-
-
-def _has_json_form(type_: pa.DataType) -> bool:
-    try:
-        _python(type_, float)
-    except KeyError:
-        return False
-    return True
 
 
 def _python(type_: pa.DataType, number: Any, name: str = "Struct") -> Any:
