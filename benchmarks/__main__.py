@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-SUITES = ("inline",)
+SUITES = ("compile", "inline")
 
 
 def main() -> None:

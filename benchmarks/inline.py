@@ -15,6 +15,7 @@ from graphs.runtimes.kernel import Kernel
 
 NODES = 10
 BATCH_ROWS = 10_000
+ROWS, QUICK_ROWS = 1_000_000, 100_000
 
 
 @node(inputs={"number": pa.float64()}, outputs={"number": pa.float64()})
@@ -41,7 +42,7 @@ def by_hand(table: pa.Table) -> pa.Table:
 
 def measures(quick: bool) -> Iterator[Measure]:
     """``inline.kernel_vs_by_hand``: seconds for a million rows (a tenth with ``quick``)."""
-    rows = 100_000 if quick else 1_000_000
+    rows = QUICK_ROWS if quick else ROWS
     table = pa.table({"id": np.arange(rows), "number": np.random.default_rng(0).random(rows)})
     kernel = Kernel(chain.graph, compile(chain.graph, "inline").nodes)
 

@@ -1,4 +1,5 @@
-"""Two ways of doing one thing, timed in turn in one process, so that a drifting machine is fair."""
+"""Two ways of doing one thing, timed in turn in one process, so that a drifting machine is fair;
+or one way, held against a limit."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ class Measure:
     ours: float
     """Median of our runs, in ``unit``."""
     theirs: float
-    """Median of the runs of what we compare with."""
+    """Median of the runs of what we compare with, or the limit that we are held to."""
     ratio: float
     """Median of ours / theirs, pair by pair."""
     spread: float
-    """(largest − smallest) / median of their runs: the noise of the machine."""
+    """(largest − smallest) / median of their runs, of ours where there is a limit: the noise of
+    the machine."""
     unit: str
     runs: int
     machine: str
@@ -54,5 +56,25 @@ def pair(
         spread=(max(p[1] for p in pairs) - min(p[1] for p in pairs)) / middle,
         unit="s",
         runs=runs,
-        machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        machine=_machine(),
     )
+
+
+def within(measure: str, ours: Callable[[], object], limit_s: float, runs: int) -> Measure:
+    """Time one action that is to take less than a limit, in seconds."""
+    times = [seconds(ours) for _ in range(runs)]
+    middle = statistics.median(times)
+    return Measure(
+        measure=measure,
+        ours=middle,
+        theirs=limit_s,
+        ratio=middle / limit_s,
+        spread=(max(times) - min(times)) / middle,
+        unit="s",
+        runs=runs,
+        machine=_machine(),
+    )
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"

@@ -3,8 +3,10 @@ import pytest
 
 from graphs import Column, graph, node
 from graphs.errors import NodeError, SchemaMismatch
+from graphs.nodes import each
 from graphs.runtimes.inline import run
 from graphs.runtimes.kernel import Kernel
+from graphs.runtimes.kernel.views import blank
 from tests.library import toy
 
 
@@ -117,7 +119,8 @@ def graph_of(wrong):
         (
             text_for_a_number,
             "graph 'g', node 'text_for_a_number': output 'x' is declared int64: "
-            "Could not convert 'one' with type str: tried to convert to int64",
+            "Could not convert 'one' with type str: tried to convert to int64. "
+            "Return what is declared, or change the declaration",
         ),
     ],
 )
@@ -137,3 +140,71 @@ def test_every_wrong_column_of_the_input_is_named():
         "column 'number' is string, the graph reads int64. "
         "Graph 'toy' needs these columns as it names them"
     )
+
+
+def test_a_broken_declaration_inside_a_body_is_told_by_the_whole_graph_and_the_path():
+    @graph(key="id", inputs={"id": pa.string(), "numbers": pa.list_(pa.int64())})
+    def g(numbers: Column) -> dict[str, Column]:
+        return {"x": each(another_name, numbers)}
+
+    with pytest.raises(NodeError) as caught:
+        run(g.graph, pa.table({"id": ["a"], "numbers": [[1]]}))
+
+    assert str(caught.value) == (
+        "graph 'g', node 'each/another_name': returned columns ['y'], declares ['x']. "
+        "Return exactly the declared outputs"
+    )
+
+
+def test_columns_that_the_graph_does_not_read_are_left_behind():
+    kernel = Kernel(toy.toy.graph, ["double", "root", "Shift"])
+    table = rows(4, 9).append_column("other", pa.array([{}, {}]))
+
+    assert kernel.run(table).table.column_names == ["id", "root.root", "Shift.shifted"]
+
+
+def test_a_table_of_many_chunks_is_one_batch():
+    table = pa.concat_tables([rows(4), rows(9), rows(4).slice(1)])
+
+    assert run(toy.toy.graph, table).table["root"].to_pylist() == [2.0, 3.0]
+
+
+def test_the_time_of_each_node_is_told():
+    computed = run(toy.toy.graph, rows(4, 9))
+
+    assert list(computed.seconds) == ["input", "double", "root", "Shift"]
+    assert all(seconds >= 0 for seconds in computed.seconds.values())
+
+
+def test_a_warm_up_shows_every_node_a_blank_row():
+    kernel = Kernel(toy.toy.graph, ["double", "root", "Shift"])
+
+    kernel.warm_up()
+
+    assert kernel.run(rows(4)).table.num_rows == 1
+
+
+EVERY_TYPE = [
+    pa.int8(),
+    pa.float16(),
+    pa.bool_(),
+    pa.string(),
+    pa.large_binary(),
+    pa.binary(4),
+    pa.date64(),
+    pa.time64("us"),
+    pa.duration("s"),
+    pa.timestamp("us", "UTC"),
+    pa.decimal128(5, 2),
+    pa.list_(pa.int8()),
+    pa.list_(pa.float32(), 2),
+    pa.map_(pa.string(), pa.int8()),
+    pa.struct([("a", pa.dictionary(pa.int32(), pa.string()))]),
+    pa.null(),
+]
+
+
+@pytest.mark.parametrize("type_", EVERY_TYPE, ids=str)
+def test_every_type_has_a_blank_value(type_):
+    assert blank(type_).type == type_
+    assert len(blank(type_)) == 1

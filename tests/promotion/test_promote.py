@@ -18,7 +18,17 @@ from graphs.errors import DeployFailed, GateFailed, GraphsError, ParityFailed, R
 from graphs.promotion.release import STALE_AFTER
 from graphs.spec import PromotionSpec, Release, ReleaseResult
 from tests.promotion.cluster import ROOT, Cluster
-from tests.promotion.worlds import CHAMPION, NEXT, NEXT_WEIGHTS, WEIGHTS, Crowd, World, ask, row
+from tests.promotion.worlds import (
+    APART,
+    CHAMPION,
+    NEXT,
+    NEXT_WEIGHTS,
+    WEIGHTS,
+    Crowd,
+    World,
+    ask,
+    row,
+)
 
 pytestmark = pytest.mark.server
 
@@ -105,6 +115,38 @@ def test_a_flip_drops_no_request_and_every_answer_is_of_one_of_both_versions(
     assert set(crowd.versions) == {champion.version, result.version}
     assert (result.previous, result.was_live) == (champion.version, False)
     assert answering(world) == alias(world) == result.version
+    assert apps() == ["praise"]
+
+
+def test_a_version_in_several_processes_goes_live_and_makes_way_again(
+    world: World, champion: ReleaseResult
+) -> None:
+    world.commit(APART)
+
+    with Crowd(world.url) as crowd:
+        apart = promote(world.spec(APART))
+        while_live = apps()
+        world.commit(CHAMPION)
+        promote(world.spec(), owner="job-2")
+
+    assert crowd.failures == []
+    assert set(crowd.versions) == {champion.version, apart.version}
+    assert while_live == ["praise", f"praise.{apart.version}.praise.WeighApart"]
+    assert apps() == ["praise"]
+
+
+def test_a_further_process_that_finds_another_artifact_never_takes_a_request(
+    world: World, champion: ReleaseResult
+) -> None:
+    world.commit(APART)
+
+    with (
+        spoiled_when(world, "flipping", '{"factor": 0.2}'),
+        pytest.raises(DeployFailed, match="code and artifacts here are of version"),
+    ):
+        promote(world.spec(APART))
+
+    assert answering(world) == alias(world) == champion.version
     assert apps() == ["praise"]
 
 

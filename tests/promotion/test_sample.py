@@ -11,7 +11,7 @@ import pytest
 from graphs.authoring import load_graph
 from graphs.errors import GateFailed, InputChanged
 from graphs.promotion.sample import Sample, draw
-from graphs.runtimes.inline import run_table
+from graphs.runtimes.inline import run
 from graphs.spec import Manifest
 from tests.promotion.worlds import CHAMPION, World
 
@@ -29,7 +29,7 @@ def test_inputs_and_outputs_of_the_same_keys_in_the_same_order(world: World) -> 
     sample = draw_from(world, world.commit(rows=60), 25)
 
     assert sample.inputs.num_rows == sample.offline.num_rows == 25
-    assert run_table(load_graph(CHAMPION), sample.inputs).table.equals(sample.offline)
+    assert run(load_graph(CHAMPION), sample.inputs).table.equals(sample.offline)
 
 
 def test_the_same_keys_every_time_and_from_every_shard(world: World) -> None:

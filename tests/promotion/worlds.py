@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from graphs.authoring import load_graph
 from graphs.ir import version
-from graphs.runtimes.inline import run_table
+from graphs.runtimes.inline import run
 from graphs.spec import (
     Counts,
     DataFile,
@@ -48,6 +48,7 @@ for artifact in (WEIGHTS, NEXT_WEIGHTS):
 
 CHAMPION = "tests.promotion.praise:praise"
 NEXT = "tests.promotion.praise_next:praise"
+APART = "tests.promotion.praise_apart:praise"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class World:
             rows_in = read_shard(
                 Store.open(input.uri), shard, loaded.input_schema.names, loaded.input_schema
             )
-            out = run_table(loaded, rows_in).table
+            out = run(loaded, rows_in).table
             encoded = encode_table(out)
             file = data_path(partition_key, key, shard.id, "a1")
             self.dataset.store.put(file, encoded)
@@ -186,8 +187,9 @@ def row(id: str = "q", text: str = "one two three") -> dict[str, Any]:
 class Crowd:
     """Clients that ask a route without a pause and remember every version and every failure."""
 
-    def __init__(self, url: str, clients: int = 6) -> None:
+    def __init__(self, url: str, clients: int = 6, rows: list[Any] | None = None) -> None:
         self._url = url
+        self._rows = rows or [row("a"), row("b")]
         self._stop = threading.Event()
         self._clients = [threading.Thread(target=self._ask) for _ in range(clients)]
         self.versions: dict[str, int] = {}
@@ -196,7 +198,7 @@ class Crowd:
     def _ask(self) -> None:
         while not self._stop.is_set():
             try:
-                answer = ask(self._url, [row("a"), row("b")])
+                answer = ask(self._url, self._rows)
             except OSError as error:
                 self.failures.append(repr(error))
                 continue

@@ -29,8 +29,7 @@ from graphs.errors import (
     RunFailed,
     SchemaMismatch,
 )
-from graphs.runtimes import ray_data
-from graphs.runtimes.inline import run_table
+from graphs.runtimes import inline, ray_data
 from graphs.spec import ErrorBudget, Input, LargestShare, RowsConserved, RunResult, RunSpec
 from graphs.storage.objects import Store
 from graphs.storage.parquet import decode_table, encode_table
@@ -105,7 +104,7 @@ def test_a_run_gives_the_rows_that_the_graph_means(here: str, graph: str) -> Non
     table = rows(range(-1, 34))
     write(here, "2026-01-01", a=table.slice(0, 10), b=table.slice(10))
     result = run(spec(here, graph, error_budget=ErrorBudget(share=0.2)))
-    means = run_table(load_graph(f"tests.runtimes.scored:{graph}"), table)
+    means = inline.run(load_graph(f"tests.runtimes.scored:{graph}"), table)
     assert snapshot(here).equals(means.table)
     assert result.counts.add_up
     assert (result.shards, result.shards_computed, result.shards_resumed) == (2, 2, 0)
@@ -267,7 +266,7 @@ def test_a_run_that_is_given_up_leaves_no_worker_behind(here: str) -> None:
 
 DRIVER = """
 import ray, sys
-from graphs.runtimes import ray_data
+from graphs.runtimes import inline, ray_data
 from graphs.spec import RunSpec
 ray.init(address=sys.argv[1])
 ray_data.run(RunSpec.model_validate_json(sys.argv[2]), attempt="killed")

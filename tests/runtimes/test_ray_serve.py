@@ -5,21 +5,27 @@ from __future__ import annotations
 import concurrent.futures
 import math
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from graphs.authoring import load_graph
+from graphs.checks import check
 from graphs.compiler import compile
 from graphs.errors import CheckFailed, DeployFailed
 from graphs.ir import GRAPH, Edge, Graph, Port
 from graphs.promotion.parity import compare
 from graphs.promotion.sample import Sample
-from graphs.runtimes.inline import run_table
+from graphs.runtimes.inline import run
+from graphs.runtimes.ray_serve.openapi import document
 from graphs.runtimes.ray_serve.wire import Wire, rows_of, write_answers
 from tests.promotion.cluster import Cluster, free_port, serving
 from tests.promotion.worlds import CHAMPION, NEXT, Crowd, ask, row
+from tests.runtimes import apart, apart_next
 
 __all__ = ["serving"]
 
@@ -62,7 +68,7 @@ def test_a_list_gets_a_list_in_its_order_with_and_without_a_slash(url: str) -> N
 def test_answers_are_those_of_the_inline_runtime_bit_for_bit(url: str) -> None:
     graph = load_graph(CHAMPION)
     rows = [row(f"q{i}", "x" * i) for i in range(50)]
-    inline = run_table(graph, pa.Table.from_pylist(rows, schema=graph.input_schema)).table
+    inline = run(graph, pa.Table.from_pylist(rows, schema=graph.input_schema)).table
 
     online = pa.Table.from_pylist(ask(url, rows).json, schema=graph.output_schema)
 
@@ -190,8 +196,9 @@ def test_openapi_describes_both_forms_the_answers_and_the_refusal(url: str) -> N
         {"items": {"$ref": "#/components/schemas/Praise"}, "type": "array"},
     ]
     answered = post["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
-    assert answered[0] == {"$ref": "#/components/schemas/PraiseAnswer"}
-    assert {"$ref": "#/components/schemas/PraiseRejected"} in answered[1]["items"]["anyOf"]
+    alone = [{"$ref": f"#/components/schemas/Praise{kind}"} for kind in ("Answer", "Filtered")]
+    assert answered[:-1] == alone
+    assert {"$ref": "#/components/schemas/PraiseRejected"} in answered[-1]["items"]["anyOf"]
     assert post["responses"]["422"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/Refusal"
     }
@@ -228,7 +235,7 @@ def test_a_replica_that_cannot_prove_itself_leaves_the_old_one_answering(
 
     graph = load_graph(CHAMPION)
     inputs = pa.Table.from_pylist([row("a", "four")], schema=graph.input_schema)
-    sample = Sample(inputs, run_table(graph, inputs).table)
+    sample = Sample(inputs, run(graph, inputs).table)
     plan = compile(load_graph(NEXT), "online")
     before = ask(f"{url}/health").json["version"]
 
@@ -252,6 +259,196 @@ def test_another_port_than_the_one_serve_listens_on_is_refused(url: str) -> None
 
     with pytest.raises(DeployFailed, match=r"listens on port \d+ already"):
         deploy(plan, app="x", route="/x", serve_address=f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.fixture(scope="module")
+def labelled(serving: Cluster) -> Iterator[str]:
+    yield from deployed(serving, apart.labelled)
+
+
+@pytest.fixture(scope="module")
+def branches(serving: Cluster) -> Iterator[str]:
+    yield from deployed(serving, apart.branches)
+
+
+def deployed(serving: Cluster, authored: Any, **profile: Any) -> Iterator[str]:
+    from graphs.runtimes.ray_serve.deploy import deploy, retire
+
+    name = authored.graph.name
+    plan = compile(authored.graph, "online", profile)
+    deploy(plan, app=name, route=f"/{name}", serve_address=serving.serve_address)
+    yield f"{serving.serve_address}/{name}"
+    retire(name)
+
+
+@pytest.mark.server
+def test_a_filtered_row_is_told_alone_and_in_a_list(labelled: str) -> None:
+    alone = ask(labelled, {"id": "big", "number": 100})
+    listed = ask(labelled, [{"id": "a", "number": 1}, {"id": "big", "number": 100}])
+
+    assert (alone.status, alone.json) == (200, {"id": "big", "filtered": True})
+    assert listed.status == 200
+    assert [sorted(entry) for entry in listed.json] == [["id", "label"], ["filtered", "id"]]
+
+
+@pytest.mark.server
+def test_what_is_left_out_has_its_default(labelled: str) -> None:
+    answer = ask(labelled, [{"id": "a", "number": 1}, {"id": "b", "number": 2, "unit": "km"}])
+
+    assert [entry["label"] for entry in answer.json] == [
+        "1 m, since 2026-01-02, None",
+        "2 km, since 2026-01-02, None",
+    ]
+
+
+@pytest.mark.server
+def test_a_null_where_none_may_be_is_refused_by_the_name_of_its_field(labelled: str) -> None:
+    wrong = {"id": "a", "number": 1, "unit": None}
+    alone = ask(labelled, wrong)
+    listed = ask(labelled, [{"id": "a", "number": 1, "note": None}, wrong])
+
+    assert (alone.status, listed.status) == (422, 422)
+    assert [d["loc"] for d in alone.json["detail"]] == [["body", "unit"]]
+    assert [d["loc"] for d in listed.json["detail"]] == [["body", 1, "unit"]]
+
+
+@pytest.mark.server
+def test_nodes_in_several_processes_answer_what_they_answer_together(branches: str) -> None:
+    graph = apart.branches.graph
+    rows = [{"id": f"q{n}", "number": n, "place": ""} for n in range(-100, 150)]
+    table = pa.Table.from_pylist(rows, schema=graph.input_schema)
+    inline = run(graph, table)
+
+    answers = ask(branches, rows).json
+
+    kept = [a for a in answers if "error" not in a and "filtered" not in a]
+    assert pa.Table.from_pylist(kept, schema=graph.output_schema).equals(
+        pa.Table.from_pylist(inline.table.to_pylist(), schema=graph.output_schema)
+    )
+    assert [(a["id"], a["error"]["node"], a["error"]["type"]) for a in answers if "error" in a] == [
+        (rows[r.row]["id"], r.node, r.error) for r in inline.rejected
+    ]
+    assert sum("filtered" in a for a in answers) == sum(inline.filtered.values())
+
+
+@pytest.mark.server
+def test_requests_that_come_together_to_several_processes_each_get_their_own(
+    branches: str,
+) -> None:
+    def one(n: int) -> Any:
+        return ask(branches, [{"id": f"{n}", "number": n, "place": ""}] * (n % 3 + 1)).json
+
+    with concurrent.futures.ThreadPoolExecutor(16) as clients:
+        got = list(clients.map(one, range(64)))
+
+    for n, answers in enumerate(got):
+        assert [a["id"] for a in answers] == [f"{n}"] * (n % 3 + 1)
+        assert all(("error" in a) == (n % 5 == 0 or n % 7 == 0) for a in answers)
+
+
+@pytest.mark.server
+def test_a_request_that_breaks_a_nodes_word_in_another_process_is_a_500(
+    serving: Cluster,
+) -> None:
+    for url in deployed(serving, apart.lying):
+        answer = ask(url, {"id": "a", "number": -1, "place": ""})
+        fine = ask(url, {"id": "a", "number": 1, "place": ""})
+
+    assert (answer.status, answer.json["detail"][0]["type"]) == (500, "graph_error")
+    assert fine.status == 200
+
+
+@pytest.mark.server
+def test_branches_that_stand_apart_run_at_the_same_time_in_processes_of_their_own(
+    serving: Cluster, tmp_path: Path
+) -> None:
+    for url in deployed(serving, apart.meeting):
+        answer = ask(url, {"id": "a", "number": 1, "place": str(tmp_path)})
+
+    assert answer.status == 200
+    assert answer.json["left"] != answer.json["right"]
+
+
+@pytest.mark.server
+def test_a_scaled_node_has_its_own_replicas_and_leaves_with_its_application(
+    serving: Cluster,
+) -> None:
+    from graphs.runtimes.ray_serve.deploy import applications, status_of
+
+    version = compile(apart.chain.graph, "online").version
+    for url in deployed(serving, apart.chain, nodes={"double": {"replicas": 2}}):
+        answer = ask(url, {"id": "a", "number": 2, "place": ""})
+        while_it_answers = sorted(app for app in applications() if app.startswith("chain"))
+        status = status_of(f"chain.{version}.chain.double")
+
+    assert answer.json == {"id": "a", "sum": 6.0}
+    assert while_it_answers == [
+        "chain",
+        *(f"chain.{version}.chain.{n}" for n in ("Root", "double")),
+    ]
+    assert status is not None
+    assert status.deployments["chain.double"].replica_states == {"RUNNING": 2}
+    assert not [app for app in applications() if app.startswith("chain")]
+
+
+@pytest.mark.server
+def test_another_version_with_further_deployments_takes_over_without_a_dropped_request(
+    serving: Cluster,
+) -> None:
+    from graphs.runtimes.ray_serve.deploy import applications, deploy, retire
+
+    def put(authored: Any) -> None:
+        plan = compile(authored.graph, "online")
+        address = serving.serve_address
+        deploy(plan, app="turns", route="/turns", serve_address=address)
+
+    put(apart.chain)
+    with Crowd(f"{serving.serve_address}/turns", clients=3, rows=[CHAINED]) as crowd:
+        for authored in (apart_next.chain, apart.chain):
+            put(authored)
+    left = [app for app in applications() if app.startswith("turns")]
+    retire("turns")
+
+    versions = [compile(g.graph, "online").version for g in (apart.chain, apart_next.chain)]
+    assert crowd.failures == []
+    assert set(crowd.versions) == set(versions)
+    assert sorted(left) == ["turns", f"turns.{versions[0]}.chain.Root"]
+
+
+CHAINED = {"id": "a", "number": 2, "place": ""}
+
+
+@pytest.mark.server
+def test_a_proof_reaches_through_all_deployments(serving: Cluster) -> None:
+    from graphs.runtimes.ray_serve.answering import Proof
+    from graphs.runtimes.ray_serve.deploy import applications, deploy, retire
+
+    plan = compile(apart.chain.graph, "online")
+    inputs = pa.Table.from_pylist([CHAINED], schema=apart.chain.graph.input_schema)
+    right = run(apart.chain.graph, inputs).table
+    wrong = pa.table({"id": ["a"], "sum": [7.0]})
+    where = {"app": "proved", "route": "/proved", "serve_address": serving.serve_address}
+
+    with pytest.raises(DeployFailed, match=r"sum is 7\.0 offline, 6\.0 online"):
+        deploy(plan, **where, proof=Proof(inputs, wrong, {}))
+    deploy(plan, **where, proof=Proof(inputs, right, {}))
+    answer = ask(f"{serving.serve_address}/proved", CHAINED)
+    retire("proved")
+
+    assert answer.json == {"id": "a", "sum": 6.0}
+    assert not [app for app in applications() if app.startswith("proved")]
+
+
+@pytest.mark.server
+def test_a_further_deployment_that_cannot_start_is_told_and_cleared_away(
+    serving: Cluster,
+) -> None:
+    from graphs.runtimes.ray_serve.deploy import applications
+
+    with pytest.raises(DeployFailed, match="weights are gone"):
+        next(deployed(serving, apart.unloadable))
+
+    assert not [app for app in applications() if app.startswith("unloadable")]
 
 
 def graph_of(type_: pa.DataType, name: str = "x") -> Graph:
@@ -305,6 +502,27 @@ def test_a_float32_keeps_every_bit() -> None:
 
 def test_a_column_without_a_json_form_is_refused_before_anything_starts() -> None:
     with pytest.raises(CheckFailed, match=r"input 'x' is timestamp\[ns\], which has no JSON form"):
-        Wire(graph_of(pa.timestamp("ns")))
+        check(graph_of(pa.timestamp("ns")), "online")
     with pytest.raises(CheckFailed, match="output 'error' is how a rejected row is told"):
-        Wire(graph_of(pa.string(), "error"))
+        check(graph_of(pa.string(), "error"), "online")
+
+
+def test_a_default_has_the_type_of_its_column() -> None:
+    wire = Wire(apart.labelled.graph)
+
+    table, _ = wire.read_rows(b'[{"id": "a", "number": 1}, {"id": "b", "number": 1, "unit": "km"}]')
+
+    assert table.schema == apart.labelled.graph.input_schema
+    assert table.column("since").to_pylist() == [date(2026, 1, 2)] * 2
+    assert table.column("unit").to_pylist() == ["m", "km"]
+    assert table.column("note").to_pylist() == [None, None]
+
+
+def test_openapi_tells_what_may_be_left_out_and_what_it_is_then() -> None:
+    schemas = document(Wire(apart.labelled.graph), "v")["components"]["schemas"]
+
+    assert schemas["Labelled"]["required"] == ["id", "number"]
+    assert schemas["Labelled"]["properties"]["unit"]["default"] == "m"
+    assert schemas["Labelled"]["properties"]["unit"]["type"] == "string"
+    assert schemas["Labelled"]["properties"]["note"]["default"] is None
+    assert schemas["LabelledFiltered"]["required"] == ["id", "filtered"]

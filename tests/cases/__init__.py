@@ -1,0 +1,1 @@
+"""The shared suite: what a graph means, carried out by every runtime."""

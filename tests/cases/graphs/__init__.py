@@ -1,0 +1,1 @@
+"""The graphs of the cases; workers and replicas import them from here."""
