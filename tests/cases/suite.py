@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.cases.case import Case
-from tests.cases.graphs import composed, items, plain, routing, types
+from tests.cases.graphs import composed, examples, items, plain, routing, types
 
 CASES: tuple[Case, ...] = (
     *plain.CASES,
@@ -11,4 +11,5 @@ CASES: tuple[Case, ...] = (
     *routing.CASES,
     *items.CASES,
     *composed.CASES,
+    *examples.CASES,
 )

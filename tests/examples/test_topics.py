@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from graphs import run
-from graphs.examples.topics import LONGEST_TEXT, TOPICS, normalise, topics
+from graphs.examples.descriptions import TOPICS
+from graphs.examples.topics import LONGEST_TEXT, normalise, topics
 from graphs.runtimes.kernel import Kernel
 
 QUESTIONS = {

@@ -1,0 +1,26 @@
+"""The topics that documentation is sorted into, each described for the sentence encoder."""
+
+TOPICS = {
+    "dates and times": "dates, times, time zones, calendars, durations and parsing timestamps",
+    "text and strings": "strings, characters, unicode, text formatting and regular expressions",
+    "numbers and maths": "numbers, arithmetic, mathematical functions, rounding and fractions",
+    "arrays and tensors": "multi-dimensional arrays, tensors, shapes, axes and linear algebra",
+    "machine learning": "neural networks, training models, layers, loss functions and optimisers",
+    "tables and statistics": "data frames, columns, rows, statistics and aggregation",
+    "files and paths": "files, directories, file system paths, reading and writing files",
+    "networking and http": "sockets, HTTP requests and responses, URLs, servers and clients",
+    "web pages": "HTML, CSS, templates and rendering web pages",
+    "databases": "databases, SQL queries, tables, sessions, transactions and connections",
+    "concurrency": "threads, processes, locks, asynchronous tasks and event loops",
+    "cluster scheduling": "clusters, distributed jobs, workers, scheduling tasks and workflows",
+    "data serialisation": "JSON, YAML, pickling, encoding and decoding of data formats",
+    "security": "encryption, hashing, certificates, passwords, tokens and authentication",
+    "testing and debugging": "unit tests, assertions, mocks, debugging, tracing and profiling",
+    "errors and logging": "exceptions, errors, warnings and log messages",
+    "packaging and imports": "packages, modules, importing, installing and version numbers",
+    "syntax and compilers": "parsers, syntax trees, tokens, bytecode, compilers and code objects",
+    "types and classes": "type annotations, classes, attributes, methods and descriptors",
+    "command line": "command line arguments, options, terminals, colours and shells",
+    "cloud storage": "cloud services, object storage, buckets and remote credentials",
+    "images and audio": "images, pixels, colours, audio, video and graphics",
+}
