@@ -103,6 +103,16 @@ def test_promoting_what_is_live_asks_for_parity_and_moves_nothing(
     assert release(world) == before
 
 
+def test_a_day_without_rows_changes_nothing_for_the_version_that_is_live(
+    world: World, champion: ReleaseResult
+) -> None:
+    world.commit(partition_key="holiday", rows=0)
+
+    again = promote(world.spec(partition_key="holiday"), owner="job-2")
+
+    assert (again.was_live, again.version, again.parity.sampled) == (True, champion.version, 0)
+
+
 def test_a_flip_drops_no_request_and_every_answer_is_of_one_of_both_versions(
     world: World, champion: ReleaseResult
 ) -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from graphs.errors import GateFailed, ReleaseInProgress
-from graphs.promotion.release import NEXT, STALE_AFTER, advance, claim, gate
+from graphs.promotion.release import NEXT, STALE_AFTER, advance, can_prove, claim, gate
 from graphs.spec import (
     Counts,
     Input,
@@ -169,9 +169,13 @@ def test_a_failed_expectation_closes_the_gate_and_is_named() -> None:
         ),
         (manifest(), None, "has no report"),
         (manifest(), report(run_key="old"), "has no report"),
-        (manifest(counts=Counts()), report(), "has no rows"),
     ],
 )
 def test_the_gate_says_what_is_missing(m: Manifest | None, r: Report | None, said: str) -> None:
     with pytest.raises(GateFailed, match=said):
         judge(m, r)
+
+
+def test_a_snapshot_without_rows_proves_no_new_version() -> None:
+    with pytest.raises(GateFailed, match="has no rows, so there is nothing to compare"):
+        can_prove(manifest(counts=Counts()), where="day")

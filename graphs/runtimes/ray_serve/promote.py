@@ -34,7 +34,7 @@ from graphs.compiler import compile
 from graphs.errors import ReleaseInProgress, StorageError
 from graphs.planners.online import OnlinePlan
 from graphs.promotion.ledger import Ledger
-from graphs.promotion.release import gate, release_id
+from graphs.promotion.release import can_prove, gate, release_id
 from graphs.promotion.sample import Sample, draw
 from graphs.runtimes.ray_serve.agreement import (
     candidate_app,
@@ -85,6 +85,7 @@ def promote(spec: PromotionSpec, *, owner: str) -> ReleaseResult:
         parity = promotion.ask(promotion.url, promotion.sample)
         log.info("version %s is live already; parity %s", promotion.plan.version, parity)
         return promotion.result(found.release, found.version, parity, True, began)
+    can_prove(promotion.manifest, where=Dataset(spec.dataset).manifest_uri(spec.partition_key))
     return promotion.carry_out(owner, began)
 
 
@@ -103,7 +104,12 @@ def _prepare(spec: PromotionSpec) -> _Promotion:
         version=plan.version,
         where=dataset.manifest_uri(spec.partition_key),
     )
-    sample = draw(dataset, passed, spec.sample, plan.graph.input_schema)
+    schema = plan.graph.input_schema
+    sample = (
+        draw(dataset, passed, spec.sample, schema)
+        if passed.counts.rows_out
+        else Sample(schema.empty_table(), plan.graph.output_schema.empty_table())
+    )
     return _Promotion(spec, plan, passed, sample, Registry(spec.registry))
 
 
