@@ -68,7 +68,7 @@ constant = _broken()
 
 def _reworked() -> Any:
     @graph(key="id", inputs=INPUTS)
-    def trial(number: Column, wait_for: Column) -> dict[str, Column]:
+    def trial(number: Column) -> dict[str, Column]:
         topic, score = Weigh()(number)
         return {"topic": topic, "score": score}
 

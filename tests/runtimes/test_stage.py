@@ -49,7 +49,7 @@ def work(place: str, attempt: str = "try") -> tuple[Work, Shard]:
         shard_bytes=10**9,
         check=lambda schema, where: None,
     )
-    return Work(plan, 0, input, f"{place}/output", "p", "run", attempt), shard
+    return Work(plan, 0, input, f"{place}/output", "p", "run", attempt, {}, None), shard
 
 
 def carry_out(place: str, attempt: str = "try") -> DoneRecord:

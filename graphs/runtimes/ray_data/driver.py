@@ -14,6 +14,7 @@ from graphs.authoring import load_graph
 from graphs.compiler import compile
 from graphs.errors import InputError
 from graphs.planners.offline import OfflinePlan
+from graphs.runtimes.inline import HOPELESS_AFTER
 from graphs.runtimes.kernel import check_input, check_parameters
 from graphs.runtimes.ray_data.cluster import compute, connect
 from graphs.runtimes.ray_data.ledger import Ledger, Progress
@@ -176,7 +177,8 @@ def _works(
             run_key=shards.run_key,
             attempt=me,
             parameters=spec.parameters,
-            hopeless_after=budget.floor if budget.share < 1 else None,
+            # A small floor judges shares early; it takes more to call a node hopeless.
+            hopeless_after=max(budget.floor, HOPELESS_AFTER) if budget.share < 1 else None,
         )
         for stage in range(len(plan.stages))
     )
