@@ -25,6 +25,8 @@ def main() -> int:
     if command == "down":
         _stop(screen, folder)
         return 0
+    # SIGINT too: a shell that starts this in the background has it ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     keep = False
     try:
