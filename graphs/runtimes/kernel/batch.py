@@ -73,7 +73,9 @@ class Kernel:
         parameters: run parameters by name; one that is missing has its default.
         hopeless_after: rows that must fail in a node, with none succeeding, for the run to be
             given up; ``None`` rejects every row, however many.
-        path, name: for the body of a control node, where it is and the name of the whole graph.
+        title: how errors name the graph, such as ``graph 'topics' at version …``; by its name
+            when not given.
+        path: for the body of a control node, where it is.
 
     Raises:
         NodeError: a model could not be loaded.
@@ -86,11 +88,11 @@ class Kernel:
         *,
         parameters: Mapping[str, Any] | None = None,
         hopeless_after: int | None = None,
+        title: str = "",
         path: str = "",
-        name: str = "",
     ) -> None:
         self.graph = graph
-        self._name = name or graph.name
+        self._title = title or f"graph {graph.name!r}"
         self._parameters = dict(parameters or {})
         self._hopeless_after = hopeless_after
         self._path = path
@@ -194,7 +196,7 @@ class Kernel:
         path = f"{self._path}{node.name}"
         match node.kind:
             case "function" | "model":
-                where = f"graph {self._name!r}, node {path!r}"
+                where = f"{self._title}, node {path!r}"
                 return Calling(node, path, where, self._hopeless_after)
             case "filter":
                 return filtering(node, path)
@@ -220,7 +222,7 @@ class Kernel:
             parameters=self._parameters,
             hopeless_after=self._hopeless_after,
             path=path,
-            name=self._name,
+            title=self._title,
         )
 
         def run(columns: Outputs, rows: int) -> Stepped:

@@ -101,6 +101,7 @@ class StageWorker:
                 self._stage.nodes,
                 parameters=work.parameters,
                 hopeless_after=work.hopeless_after,
+                title=f"graph {work.plan.graph.name!r} at version {work.plan.version}",
             )
         except Exception as error:
             self._problem = error
