@@ -324,7 +324,8 @@ def test_input_that_changes_under_a_run_is_an_error_of_its_own(here: str, tmp_pa
 
 def test_a_node_that_breaks_its_declaration_fails_the_run_by_name(here: str) -> None:
     write(here, "2026-01-01", a=rows(range(5)))
-    with pytest.raises(NodeError, match=r"at version [0-9a-f]{16}, node 'short': output 'passed' has 4 rows for 5 rows in"):
+    said = r"at version [0-9a-f]{16}, node 'short': output 'passed' has 4 rows for 5 rows in"
+    with pytest.raises(NodeError, match=said):
         run(spec(here, "breaking"))
 
 
