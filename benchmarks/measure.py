@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -56,7 +56,22 @@ def pair(
         spread=(max(p[1] for p in pairs) - min(p[1] for p in pairs)) / middle,
         unit="s",
         runs=runs,
-        machine=_machine(),
+        machine=machine(),
+    )
+
+
+def compared(measure: str, ours: Sequence[float], theirs: Sequence[float], unit: str) -> Measure:
+    """What was measured already, run by run: the two were taken in turn."""
+    middle = statistics.median(theirs)
+    return Measure(
+        measure=measure,
+        ours=statistics.median(ours),
+        theirs=middle,
+        ratio=statistics.median(our / their for our, their in zip(ours, theirs, strict=True)),
+        spread=(max(theirs) - min(theirs)) / middle,
+        unit=unit,
+        runs=len(ours),
+        machine=machine(),
     )
 
 
@@ -72,9 +87,10 @@ def within(measure: str, ours: Callable[[], object], limit_s: float, runs: int) 
         spread=(max(times) - min(times)) / middle,
         unit="s",
         runs=runs,
-        machine=_machine(),
+        machine=machine(),
     )
 
 
-def _machine() -> str:
+def machine() -> str:
+    """The machine in a few words."""
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"

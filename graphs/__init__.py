@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from graphs.ir import Behaviour, Graph, Resources
     from graphs.pictures import draw
     from graphs.runtimes.inline import run
+    from graphs.storage.reading import read
 
 __all__ = [
     "Behaviour",
@@ -25,6 +26,7 @@ __all__ = [
     "graph",
     "load_graph",
     "node",
+    "read",
     "run",
 ]
 
@@ -40,6 +42,7 @@ _HOME = {
     "graph": "graphs.authoring",
     "load_graph": "graphs.authoring",
     "node": "graphs.authoring",
+    "read": "graphs.storage.reading",
     "run": "graphs.runtimes.inline",
 }
 

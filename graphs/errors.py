@@ -20,6 +20,8 @@ GraphsError
 │   ├── ConditionalPutIgnored  the store ignores If-None-Match or If-Match
 │   └── CommitConflict         somebody else committed the same partition meanwhile
 ├── RunFailed                  an offline run could not be completed
+│   ├── WorkerLost             a shard kept taking its worker down
+│   ├── NodeStalled            a node did not come back from a batch
 │   ├── ErrorBudgetSpent       too many rejected rows
 │   └── CountsDoNotAddUp       rows in ≠ rows out + rejected + filtered
 └── PromotionError             a release did not go live
@@ -167,6 +169,14 @@ class RunFailed(GraphsError):
     """An offline run could not be completed."""
 
     is_retryable = True
+
+
+class WorkerLost(RunFailed):
+    """A shard kept taking its worker down: out of memory, a crash in native code, a lost node."""
+
+
+class NodeStalled(RunFailed):
+    """A node did not come back from a batch within the profile's ``stall_s``."""
 
 
 class ErrorBudgetSpent(RunFailed):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -31,6 +31,22 @@ class InlineProfile(Profile):
     batch_rows: int = Field(default=1024, ge=1, description="rows a node gets at once")
 
 
+class StageScale(Profile):
+    """How the stage that holds some node is run, where that differs from the others."""
+
+    workers_min: int | None = Field(default=None, ge=1, description="workers, at least")
+    workers_max: int | None = Field(default=None, ge=1, description="workers, at most")
+    batch_rows: int | None = Field(default=None, ge=1, description="rows a node gets at once")
+
+
+class Prices(Profile):
+    """What things cost, in one currency, for the account of a run."""
+
+    cpu_hour: float = Field(default=0.0, ge=0, description="a CPU held for an hour")
+    gpu_hour: float = Field(default=0.0, ge=0, description="an accelerator held for an hour")
+    thousand_requests: float = Field(default=0.0, ge=0, description="of the object store")
+
+
 class OfflineProfile(Profile):
     """How a run spreads over a Ray cluster. The defaults suit a laptop."""
 
@@ -40,12 +56,27 @@ class OfflineProfile(Profile):
     shard_bytes: int = Field(
         default=128 * 1024 * 1024, ge=1, description="bytes of input of a shard, about"
     )
-    batch_rows: int = Field(default=1024, ge=1, description="rows a node gets at once")
+    batch_rows: int | None = Field(
+        default=None,
+        ge=1,
+        description="rows a node gets at once; None: 1,024 where a stage holds a model, else 16,384",
+    )
+    nodes: dict[str, StageScale] = Field(
+        default_factory=dict, description="scale of the stages that hold these nodes"
+    )
+    stall_s: float = Field(
+        default=1800.0, gt=0, description="longest time a node may take for one batch, s"
+    )
+    prices: Prices | None = Field(default=None, description="None: no cost is told")
 
     @model_validator(mode="after")
     def workers_are_ordered(self) -> Self:
-        if self.workers_min > self.workers_max:
-            raise ValueError(f"workers_min={self.workers_min} > workers_max={self.workers_max}")
+        for where, scale in [("", self), *self.nodes.items()]:
+            low = scale.workers_min or self.workers_min
+            high = scale.workers_max or self.workers_max
+            if low > high:
+                at = f"nodes.{where}: " if where else ""
+                raise ValueError(f"{at}workers_min={low} > workers_max={high}")
         return self
 
 
@@ -73,6 +104,26 @@ class Profiles(Profile):
     inline: InlineProfile = InlineProfile()
     offline: OfflineProfile = OfflineProfile()
     online: OnlineProfile = OnlineProfile()
+
+
+def require_nodes(profile: OfflineProfile | OnlineProfile, graph: str, names: list[str]) -> None:
+    """Checks that the nodes a profile scales are there.
+
+    Args:
+        profile: the profile.
+        graph: the graph's name.
+        names: of its nodes.
+
+    Raises:
+        ProfileError: it scales others, too.
+    """
+    unknown = [name for name in profile.nodes if name not in names]
+    if unknown:
+        raise ProfileError(
+            "; ".join(f"nodes.{name}: there is no such node" for name in unknown),
+            type(profile).__name__,
+            f"The nodes of graph {graph!r} are {', '.join(names)}",
+        )
 
 
 PRESETS: dict[str, Profiles] = {
@@ -177,6 +228,11 @@ def _section(kind: type[Profile], place: tuple[str, ...]) -> type[Profile]:
     for name in place:
         field = kind.model_fields.get(name)
         # Below ``nodes`` come the names of nodes, and below each its scale.
-        annotation = field.annotation if field else NodeScale
+        annotation = field.annotation if field else _scale_of_nodes(kind)
         kind = annotation if isinstance(annotation, type) else kind
     return kind
+
+
+def _scale_of_nodes(kind: type[Profile]) -> Any:
+    nodes = kind.model_fields.get("nodes")
+    return get_args(nodes.annotation)[1] if nodes else None

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from graphs.cli import job, judging, planning, running
+from graphs.cli import job, judging, planning, running, runs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -28,4 +28,5 @@ app.command()(planning.plan)
 app.command()(planning.draw)
 app.command()(running.run)
 app.command()(judging.diff)
+app.add_typer(runs.app, name="runs")
 app.command("job", hidden=True)(job.job)

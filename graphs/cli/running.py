@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
-import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -18,12 +15,12 @@ from graphs.cli.output import (
     AsJson,
     ProfileSource,
     Reference,
-    console,
     print_json,
     print_table,
     typed_errors_exit_1,
 )
 from graphs.cli.tables import WRITABLE, as_json, read_table, write_table
+from graphs.cli.watching import compute, summary
 from graphs.compiler import compile
 from graphs.ir import Graph, every_node
 from graphs.pictures.tally import counts_of
@@ -31,7 +28,7 @@ from graphs.profiles import Profiles
 from graphs.profiles import load as load_profiles
 from graphs.runtimes.inline import run_plan
 from graphs.runtimes.kernel import Computed, check_parameters
-from graphs.spec import Counts, Input, RunSpec
+from graphs.spec import Input, RunSpec
 
 _SHOWN = 20
 """Rows printed for people; JSON and files hold all of them."""
@@ -42,7 +39,9 @@ WHOLE = "all"
 
 def run(
     graph: Reference,
-    input: Annotated[str, typer.Option(help="a parquet or JSON file, or a folder of parquet")],
+    input: Annotated[
+        str, typer.Option(help="a parquet, JSON or CSV file, a folder of them, or a glob")
+    ],
     output: Annotated[
         str | None,
         typer.Option(help=f"inline: a file ({', '.join(WRITABLE)}); on Ray: the output dataset"),
@@ -136,7 +135,7 @@ def _run_inline(
     _print_rows(computed, output)
     shown = rejected[:_SHOWN]
     print_table("rejected", ("key", "node", "error", "message"), (row.values() for row in shown))
-    typer.echo(f"{graph.name} · version {plan.version} · {_summary(counts)}")
+    typer.echo(f"{graph.name} · version {plan.version} · {summary(counts)}")
 
 
 def _print_rows(computed: Computed, output: str | None) -> None:
@@ -150,13 +149,6 @@ def _print_rows(computed: Computed, output: str | None) -> None:
         typer.echo(f"… and {computed.table.num_rows - _SHOWN:,} more rows; --output writes all")
 
 
-def _summary(counts: Counts) -> str:
-    return (
-        f"{counts.rows_in:,} rows in, {counts.rows_out:,} out, "
-        f"{counts.rows_rejected:,} rejected, {counts.rows_filtered:,} filtered"
-    )
-
-
 def _run_on_ray(
     graph: str,
     source: Input,
@@ -166,9 +158,6 @@ def _run_on_ray(
     output: str,
     in_json: bool,
 ) -> None:
-    from graphs.runtimes.ray_data import run as run_on_ray  # loads ray
-
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     try:
         spec = RunSpec(
             graph=graph,
@@ -180,10 +169,4 @@ def _run_on_ray(
         )
     except ValidationError as error:
         raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--partition") from error
-    result = run_on_ray(spec, attempt=f"cli-{uuid.uuid4().hex[:8]}")
-    if in_json:
-        print_json(result.model_dump(mode="json"))
-        return
-    told = "was committed before" if result.was_committed else "committed"
-    console().print(f"{told}: {result.manifest}", markup=False, soft_wrap=True)
-    typer.echo(f"{result.graph} · version {result.version} · {_summary(result.counts)}")
+    compute(spec, in_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +15,14 @@ from graphs.ir import Graph
 from graphs.runtimes.kernel import check_input
 from graphs.runtimes.ray_serve.wire import Wire, rows_of, write_answers
 from graphs.spec import Input
+from graphs.storage.inputs import Source, list_input, plan_shards
 from graphs.storage.objects import Store
 from graphs.storage.parquet import concatenated, decode_table, encode_table
-from graphs.storage.shards import list_input
 
 JSON, JSON_LINES, PARQUET = ".json", ".jsonl", ".parquet"
+_SHARD_ROWS, _SHARD_BYTES = 1_000_000, 256 * 1024 * 1024
+"""Read at once; all of it ends up in memory anyway."""
+
 WRITABLE = (PARQUET, JSON, JSON_LINES)
 
 
@@ -51,8 +55,8 @@ def read_table(graph: Graph, input: Input, partition_key: str) -> pa.Table:
 
     Args:
         graph: for the columns it reads, and their types.
-        input: a parquet file, a JSON file (one object, a list of them, or one a line), or a folder
-            of parquet files.
+        input: a parquet file, a JSON file (one object, a list of them, or one a line), or anything
+            that a run on Ray reads: a folder, a glob, CSV.
         partition_key: of a folder that is partitioned.
 
     Raises:
@@ -60,16 +64,30 @@ def read_table(graph: Graph, input: Input, partition_key: str) -> pa.Table:
         CheckFailed: the file is JSON, which cannot carry a column's type.
     """
     uri = input.uri
+    if any(sign in uri for sign in "*?["):
+        return _from_shards(graph, input, partition_key)
     if uri.endswith((JSON, JSON_LINES)):
         return _from_json(graph, uri, read_bytes(uri))
     if uri.endswith(PARQUET):
         return _from_parquet(graph, uri, read_bytes(uri))
-    store = Store.open(uri)
-    paths = [info.path for info in list_input(input, partition_key)]
-    if not paths:
-        return graph.input_schema.empty_table()
+    return _from_shards(graph, input, partition_key)
+
+
+def _from_shards(graph: Graph, input: Input, partition_key: str) -> pa.Table:
+    """As a run reads it: folders, globs, other text formats, whatever the store."""
+    schema = graph.input_schema
+    objects = list_input(input, partition_key)
+    shards = plan_shards(
+        input,
+        objects,
+        shard_rows=_SHARD_ROWS,
+        shard_bytes=_SHARD_BYTES,
+        check=partial(check_input, graph),
+        schema=schema,
+    )
+    source = Source.open(input)
     return concatenated(
-        [_from_parquet(graph, store.uri_of(path), store.read(path)) for path in paths]
+        [source.read(shards[i], schema.names, schema).table for i in range(len(shards))]
     )
 
 

@@ -14,7 +14,11 @@ from graphs.ir import (
     process_class,
     resources_of,
 )
-from graphs.profiles import OfflineProfile
+from graphs.profiles import OfflineProfile, StageScale, require_nodes
+
+MODEL_BATCH_ROWS, BATCH_ROWS = 1024, 16_384
+"""Rows a node gets at once where no profile says: models want batches that fit an accelerator's
+memory, functions want to be called seldom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,9 @@ class Stage:
     is_stateful: bool
     columns_in: tuple[str, ...]
     columns_out: tuple[str, ...]
+    workers_min: int
+    workers_max: int
+    batch_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,12 @@ class OfflinePlan:
 
 
 def plan_offline(graph: Graph, version: str, profile: OfflineProfile) -> OfflinePlan:
-    """Fuse consecutive nodes of one resource class; cut only where the class changes."""
+    """Fuse consecutive nodes of one resource class; cut only where the class changes.
+
+    Raises:
+        ProfileError: the profile scales nodes that the graph does not have.
+    """
+    require_nodes(profile, graph.name, [node.name for node in graph.nodes])
     groups = _fused(graph.nodes)
     stages = []
     read = {edge.source_port for edge in graph.edges if edge.source == GRAPH}
@@ -66,10 +78,23 @@ def plan_offline(graph: Graph, version: str, profile: OfflineProfile) -> Offline
                 is_stateful=is_stateful(group),
                 columns_in=arriving,
                 columns_out=leaving,
+                **_scale(group, profile),
             )
         )
         arriving = leaving
     return OfflinePlan(graph, version, tuple(stages), profile)
+
+
+def _scale(group: list[Node], profile: OfflineProfile) -> dict[str, int]:
+    """How a stage is scaled: as its first node that the profile names, else as all are."""
+    named = [profile.nodes[node.name] for node in group if node.name in profile.nodes]
+    own = named[0] if named else StageScale()
+    rows = MODEL_BATCH_ROWS if is_stateful(group) else BATCH_ROWS
+    return {
+        "workers_min": own.workers_min or profile.workers_min,
+        "workers_max": own.workers_max or profile.workers_max,
+        "batch_rows": own.batch_rows or profile.batch_rows or rows,
+    }
 
 
 def _fused(nodes: tuple[Node, ...]) -> list[list[Node]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from graphs.errors import ProfileError
 from graphs.ir import (
     GRAPH,
     Graph,
@@ -17,7 +16,7 @@ from graphs.ir import (
     is_stateful,
     resources_of,
 )
-from graphs.profiles import OnlineProfile
+from graphs.profiles import OnlineProfile, require_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +65,13 @@ def plan_online(graph: Graph, version: str, profile: OnlineProfile) -> OnlinePla
     Raises:
         ProfileError: the profile scales nodes that the graph does not have.
     """
-    _scaled_nodes_exist(graph, profile)
+    require_nodes(profile, graph.name, [node.name for node in graph.nodes])
     homes = _homes(graph, profile)
     deployments = tuple(
         _deployment(graph, name, [n for n in graph.nodes if homes[n.name] == name], profile)
         for name in dict.fromkeys([graph.name, *homes.values()])
     )
     return OnlinePlan(graph, version, deployments, _calls(graph, homes), profile)
-
-
-def _scaled_nodes_exist(graph: Graph, profile: OnlineProfile) -> None:
-    names = [node.name for node in graph.nodes]
-    unknown = [name for name in profile.nodes if name not in names]
-    if unknown:
-        raise ProfileError(
-            "; ".join(f"nodes.{name}: there is no such node" for name in unknown),
-            "OnlineProfile",
-            f"The nodes of graph {graph.name!r} are {', '.join(names)}",
-        )
 
 
 def _homes(graph: Graph, profile: OnlineProfile) -> dict[str, str]:

@@ -106,6 +106,13 @@ def gate(
             where,
             "Run this version over the partition first, or promote the code that made it",
         )
+    if len(manifest.versions) > 1:
+        raise GateFailed(
+            f"the snapshot holds rows of versions {', '.join(manifest.versions)}: rejected rows "
+            "were replayed with a later one",
+            where,
+            "Run this version over the whole partition first",
+        )
     if report is None or report.run_key != manifest.run_key:
         raise GateFailed("the snapshot has no report", where, "Run the graph over it again")
     if not report.passed:

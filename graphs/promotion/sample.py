@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graphs.errors import GateFailed
-from graphs.spec import DataFile, DoneRecord, Manifest, Shard
-from graphs.storage.objects import Store
+from graphs.spec import DataFile, Manifest
+from graphs.storage.inputs import Source
+from graphs.storage.layout import maker_of
 from graphs.storage.parquet import concatenated
-from graphs.storage.shards import read_shard
 from graphs.storage.snapshots import Dataset
 
 _FILES = 16
@@ -50,8 +50,11 @@ def draw(dataset: Dataset, manifest: Manifest, size: int, input_schema: pa.Schem
         GateFailed: no key of the snapshot names one row.
         InputChanged: the input is not any more what the snapshot was computed from.
     """
-    filled = (file for file in manifest.files if file.rows)
-    files = heapq.nsmallest(_FILES, filled, key=lambda file: _hash(file.path))
+    filled = (file for file in dataset.files(manifest).to_pylist() if file["rows"])
+    files = [
+        DataFile.model_validate(file)
+        for file in heapq.nsmallest(_FILES, filled, key=lambda file: _hash(file["path"]))
+    ]
     # Twice the size, because some keys may turn out to name several rows.
     keys = _smallest(_keys(dataset, manifest, files), 2 * size)
     wanted = pa.array(keys, input_schema.field(manifest.key).type)
@@ -60,9 +63,8 @@ def draw(dataset: Dataset, manifest: Manifest, size: int, input_schema: pa.Schem
         for file in files
         if (rows := _rows_of(_read(dataset, manifest, [file]), manifest.key, wanted)).num_rows
     ]
-    shards = _shards_of(dataset, manifest, [file for file, _ in found])
     offline = concatenated([rows for _, rows in found]) if found else None
-    inputs = _inputs(manifest, shards, input_schema, wanted)
+    inputs = _inputs(dataset, manifest.key, [file for file, _ in found], input_schema, wanted)
     if offline is not None and inputs is not None:
         unique = _unique(offline, manifest.key) & _unique(inputs, manifest.key)
         kept = [key for key in keys if key in unique][:size]
@@ -99,26 +101,28 @@ def _read(
     files: Sequence[DataFile],
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
-    return dataset.read_snapshot(manifest.model_copy(update={"files": tuple(files)}), columns)
-
-
-def _shards_of(dataset: Dataset, manifest: Manifest, files: Sequence[DataFile]) -> list[Shard]:
-    """The shards that some files of a snapshot were computed from."""
-    paths = {file.path for file in files}
-    records: Iterable[DoneRecord] = dataset.done_records(manifest.run_key)
-    ids = {r.shard for r in records if any(file.path in paths for file in r.files)}
-    plan = dataset.read_plan(manifest.run_key)
-    return [shard for shard in plan.shards if shard.id in ids] if plan else []
+    part = manifest.model_copy(update={"files": tuple(files), "files_at": None})
+    return dataset.read_snapshot(part, columns)
 
 
 def _inputs(
-    manifest: Manifest, shards: Sequence[Shard], schema: pa.Schema, wanted: pa.Array
+    dataset: Dataset, key: str, files: Sequence[DataFile], schema: pa.Schema, wanted: pa.Array
 ) -> pa.Table | None:
-    store = Store.open(manifest.input.uri)
-    tables = [
-        _rows_of(read_shard(store, shard, schema.names, schema), manifest.key, wanted)
-        for shard in shards
-    ]
+    """The input rows with the wanted keys, of the shards that some files were computed from."""
+    makers: dict[str, set[str]] = {}
+    for run_key, shard in map(maker_of, (file.path for file in files)):
+        makers.setdefault(run_key, set()).add(shard)
+    tables = []
+    for run_key, ids in makers.items():
+        found = dataset.read_plan(run_key)
+        if found is None:
+            continue
+        plan, shards = found
+        source = Source.open(plan.input)
+        tables += [
+            _rows_of(source.read(shards[i], schema.names, schema, "skip").table, key, wanted)
+            for i in map(shards.index_of, sorted(ids))
+        ]
     return concatenated(tables) if tables else None
 
 

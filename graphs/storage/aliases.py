@@ -73,6 +73,18 @@ class Registry:
             decode(Release, self.store.read(path), self.store.uri_of(path)) for path in paths
         )
 
+    def versions_in_use(self) -> frozenset[str]:
+        """Every version that an alias names, or a release under way brings in or may return to."""
+        versions: set[str] = set()
+        for info in self.store.list("aliases"):
+            if (alias := self._find(Alias, info.path)) is not None:
+                versions.add(alias[0].version)
+        for graph in self.store.folders("releases"):
+            release = self.read_release(graph)
+            if release is not None and not release[0].is_terminal:
+                versions.update(v for v in (release[0].version, release[0].previous) if v)
+        return frozenset(versions)
+
     def _find(self, kind: type[R], path: str) -> tuple[R, str] | None:
         found = self.store.find(path)
         if found is None:

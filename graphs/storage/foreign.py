@@ -26,6 +26,16 @@ from graphs.errors import (
 _CREDENTIALS_REMEDY = (
     "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL where this runs"
 )
+_FULL_REMEDY = (
+    "Free some space there, or write elsewhere, and run again: what is done stays done"
+)
+# ENOSPC, EDQUOT and EFBIG of a file system; what S3's servers say.
+_FULL = re.compile(r"\(os error (28|122|27)\)|507 Insufficient Storage|StorageFull|QuotaExceeded")
+_SLOW_REMEDY = (
+    "It was asked again for a minute; use fewer workers, spread the data over more prefixes, or "
+    "raise the store's limits"
+)
+_SLOW = re.compile(r"SlowDown|503 Service Unavailable|429 Too Many Requests|TooManyRequests")
 _REACH_REMEDY = "Check AWS_ENDPOINT_URL and that the store is up"
 # What AWS calls it when it does not like who is asking, or what they ask for.
 _REJECTED = re.compile(
@@ -68,6 +78,10 @@ def _translate(error: Exception, where: str) -> StorageError:
         return CredentialsRejected(
             f"the store rejects the credentials ({_summary(text)})", where, _CREDENTIALS_REMEDY
         )
+    if _FULL.search(text):
+        return StorageError(f"the disk is full ({_summary(text)})", where, _FULL_REMEDY)
+    if _SLOW.search(text):
+        return StorageError(f"the store throttles ({_summary(text)})", where, _SLOW_REMEDY)
     if isinstance(error, FileNotFoundError) or "canonicalize filesystem root" in text:
         return ObjectNotFound("there is no such object", where)
     if isinstance(error, PermissionError) or "Permission denied" in text:

@@ -10,12 +10,14 @@ the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOIN
 from __future__ import annotations
 
 import fcntl
+import math
 import os
+import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,9 +34,37 @@ from graphs.errors import (
 )
 from graphs.storage.foreign import mapped_errors
 
+# Connection errors and answers of 5xx are tried again after a wait that doubles, with jitter.
 # Bounded, so a store that is away fails the run within about a minute instead of hanging it.
 _RETRIES: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}
 _CLIENT: Any = {"allow_http": True, "timeout": timedelta(seconds=60)}
+
+
+_PAGE = 1000
+"""Objects on a page of a listing, in every S3."""
+
+
+class _Requests:
+    """Requests that the stores of this process have sent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.made = 0
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.made += count
+
+
+_requests = _Requests()
+
+
+def requests_made() -> int:
+    """Requests that this process has sent to S3 so far, each page of a listing one of them.
+
+    What the client sends again after a lost answer or a 503 is not seen from here.
+    """
+    return _requests.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +82,8 @@ class ObjectInfo:
     path: str
     etag: str
     size: int
+    modified: datetime | None = field(default=None, compare=False)
+    """When it was last written; ``None`` where the lister did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +132,7 @@ class Store:
         Raises:
             ObjectNotFound: there is none.
         """
-        with mapped_errors(self.uri_of(path)):
+        with self._asking(path):
             answer = obstore.get(self._reading, path)
             return Object(bytes(answer.bytes()), str(answer.meta["e_tag"]))
 
@@ -114,7 +146,7 @@ class Store:
     async def get_async(self, path: str) -> bytes | None:
         """An object's bytes without blocking the event loop; ``None`` when there is none."""
         try:
-            with mapped_errors(self.uri_of(path)):
+            with self._asking(path):
                 answer = await obstore.get_async(self._reading, path)
                 return bytes(await answer.bytes_async())
         except ObjectNotFound:
@@ -128,7 +160,20 @@ class Store:
         """
         return self.get(path).data
 
-    def read_range(self, path: str, start: int | None, length: int, etag: str) -> tuple[bytes, int]:
+    def read_version(self, path: str, etag: str) -> memoryview:
+        """All bytes of one version of an object.
+
+        Raises:
+            ObjectNotFound: there is none.
+            Superseded: it has another etag now.
+        """
+        with self._asking(path):
+            answer = obstore.get(self._reading, path, options={"if_match": etag})
+            return memoryview(answer.bytes())
+
+    def read_range(
+        self, path: str, start: int | None, length: int, etag: str
+    ) -> tuple[memoryview, int]:
         """Part of one version of an object: from ``start``, or its end when that is ``None``.
 
         The etag travels with the request (``If-Match``), so the bytes are that version's or none.
@@ -141,34 +186,38 @@ class Store:
             Superseded: it has another etag now.
         """
         span: Any = {"suffix": length} if start is None else (start, start + length)
-        with mapped_errors(self.uri_of(path)):
+        with self._asking(path):
             answer = obstore.get(self._reading, path, options={"range": span, "if_match": etag})
-            return bytes(answer.bytes()), int(answer.meta["size"])
+            return memoryview(answer.bytes()), int(answer.meta["size"])
 
     def exists(self, path: str) -> bool:
         """Whether there is an object at that path."""
-        try:
-            with mapped_errors(self.uri_of(path)):
-                obstore.head(self._reading, path)
-        except ObjectNotFound:
-            return False
-        return True
+        return self.info(path) is not None
 
-    def put(self, path: str, data: bytes) -> str:
+    def info(self, path: str) -> ObjectInfo | None:
+        """An object's line of a listing, ``None`` when there is no such object."""
+        try:
+            with self._asking(path):
+                meta = obstore.head(self._reading, path)
+        except ObjectNotFound:
+            return None
+        return ObjectInfo(path, str(meta["e_tag"]), int(meta["size"]), meta["last_modified"])
+
+    def put(self, path: str, data: bytes | memoryview) -> str:
         """Writes an object whatever was there before. Returns its etag."""
-        with mapped_errors(self.uri_of(path)):
+        with self._asking(path):
             return str(obstore.put(self._writing, path, data)["e_tag"])
 
-    def create(self, path: str, data: bytes) -> str:
+    def create(self, path: str, data: bytes | memoryview) -> str:
         """Writes an object only where there is none (``If-None-Match: *``). Returns its etag.
 
         Raises:
             AlreadyExists: there is one; after a lost response it may be this very write.
         """
-        with mapped_errors(self.uri_of(path)):
+        with self._asking(path):
             return str(obstore.put(self._writing, path, data, mode="create")["e_tag"])
 
-    def replace(self, path: str, data: bytes, etag: str) -> str:
+    def replace(self, path: str, data: bytes | memoryview, etag: str) -> str:
         """Replaces one version of an object by another (``If-Match``). Returns the new etag.
 
         Raises:
@@ -177,13 +226,13 @@ class Store:
         """
         if self.is_local:
             return self._replace_locally(path, data, etag)
-        with mapped_errors(self.uri_of(path)):
+        with self._asking(path):
             return str(obstore.put(self._writing, path, data, mode={"e_tag": etag})["e_tag"])
 
-    def _replace_locally(self, path: str, data: bytes, etag: str) -> str:
+    def _replace_locally(self, path: str, data: bytes | memoryview, etag: str) -> str:
         """Compares and replaces under a lock on the folder: a file system has no ``If-Match``."""
         try:
-            with mapped_errors(self.uri_of(path)), _locked(Path(self.uri, path).parent):
+            with self._asking(path), _locked(Path(self.uri, path).parent):
                 if str(obstore.head(self._reading, path)["e_tag"]) == etag:
                     return str(obstore.put(self._writing, path, data)["e_tag"])
         except ObjectNotFound as error:
@@ -198,12 +247,15 @@ class Store:
         """
         if self.is_local and not Path(self.uri).is_dir():
             return iter(())
-        with mapped_errors(self.uri_of(prefix)):
+        with self._asking(prefix):
             found = [
-                ObjectInfo(meta["path"], str(meta["e_tag"]), int(meta["size"]))
-                for chunk in obstore.list(self._reading, prefix or None, chunk_size=1000)
+                ObjectInfo(
+                    meta["path"], str(meta["e_tag"]), int(meta["size"]), meta["last_modified"]
+                )
+                for chunk in obstore.list(self._reading, prefix or None, chunk_size=_PAGE)
                 for meta in chunk
             ]
+        self._count(_pages(len(found)) - 1)
         return iter(sorted(found, key=lambda info: info.path))
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
@@ -214,14 +266,25 @@ class Store:
         """
         if self.is_local and not Path(self.uri).is_dir():
             return ()
-        with mapped_errors(self.uri_of(prefix)):
+        with self._asking(prefix):
             found = obstore.list_with_delimiter(self._reading, prefix or None)
+        self._count(_pages(len(found["common_prefixes"]) + len(found["objects"])) - 1)
         return tuple(sorted(path.rpartition("/")[2] for path in found["common_prefixes"]))
 
     def delete(self, path: str) -> None:
         """Removes an object; nothing happens where there is none."""
-        with suppress(ObjectNotFound), mapped_errors(self.uri_of(path)):
+        with suppress(ObjectNotFound), self._asking(path):
             obstore.delete(self._reading, path)
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """Removes objects, many with one request to S3; those that are not there do not matter."""
+        if self.is_local:
+            for path in paths:
+                self.delete(path)
+            return
+        for start in range(0, len(paths), _PAGE):
+            with self._asking(paths[start]):
+                obstore.delete(self._reading, list(paths[start : start + _PAGE]))
 
     def uri_of(self, path: str) -> str:
         """The full URI of an object."""
@@ -253,6 +316,17 @@ class Store:
             "Use a store with conditional puts (AWS S3, RustFS, moto) or a local folder",
         )
 
+    @contextmanager
+    def _asking(self, path: str) -> Iterator[None]:
+        """Counts a request about an object or prefix, and maps its errors."""
+        self._count(1)
+        with mapped_errors(self.uri_of(path)):
+            yield
+
+    def _count(self, requests: int) -> None:
+        if not self.is_local:
+            _requests.add(requests)
+
     @property
     def _reading(self) -> Any:
         # A fresh one each time: opening a missing folder fails, and it may appear meanwhile.
@@ -261,6 +335,10 @@ class Store:
     @property
     def _writing(self) -> Any:
         return self._backend if self._backend is not None else LocalStore(self.uri, mkdir=True)
+
+
+def _pages(objects: int) -> int:
+    return max(1, math.ceil(objects / _PAGE))
 
 
 def _is_refused(write: Callable[[], str], refusal: type[StorageError]) -> bool:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from graphs.errors import StorageError
 from graphs.spec import Record
+from graphs.storage.objects import Store
 
 R = TypeVar("R", bound=Record)
 
@@ -39,3 +40,30 @@ def decode(kind: type[R], data: bytes, where: str) -> R:
             where,
             "Was it written by a newer version, or by hand?",
         ) from error
+
+
+def find(store: Store, kind: type[R], path: str) -> R | None:
+    """The record at a path, or ``None`` when there is none.
+
+    Raises:
+        StorageError: what is there is no such record.
+    """
+    found = store.find(path)
+    return None if found is None else decode(kind, found.data, store.uri_of(path))
+
+
+def create_or_read(store: Store, path: str, record: R) -> R:
+    """Creates a record, or gives the one that is there: a rival's, or this very one if the write
+    happened and its response was lost.
+    """
+    try:
+        store.create(path, encode(record))
+    except StorageError as error:
+        try:
+            found = find(store, type(record), path)
+        except StorageError as unreadable:
+            raise error from unreadable
+        if found is None:
+            raise
+        return found
+    return record

@@ -1,35 +1,41 @@
-"""A dataset's commit protocol: done-records, manifests and reports (DESIGN §5).
-
-    <dataset>/manifests/<partition_key>.json                        the commit
-    <dataset>/snapshots/<partition_key>/<run_key>/<shard>-….parquet immutable files
-    <dataset>/runs/<run_key>/plan.json                              the frozen shard plan
-    <dataset>/runs/<run_key>/done/<shard>.json                      a shard's done-record
-    <dataset>/runs/<run_key>/rejected/<shard>-….parquet             its rejected rows
-    <dataset>/reports/<partition_key>/<run_key>.json, .html         what the gate said
+"""A dataset's commit protocol: plans, done-records, manifests and reports (DESIGN §5).
 
 Each of plan, done-record and manifest is one conditional put whose loser reads the winner's: that
-covers a racing twin and a response that was lost after the write happened, in the same way.
-Airflow workers import this module, so pyarrow is imported only where rows are read.
+covers a racing twin and a response that was lost after the write happened, in the same way. Where
+each lies: :mod:`graphs.storage.layout`. Airflow workers import this module, so pyarrow is imported
+only where rows, shards or lists of files are read or written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from graphs.errors import AlreadyExists, CommitConflict, StorageError, Superseded
-from graphs.spec import DataFile, DoneRecord, Manifest, Record, Report, ShardPlan
+from graphs.spec import (
+    DataFile,
+    DoneRecord,
+    Manifest,
+    Progress,
+    Report,
+    RunRecord,
+    ShardPlan,
+)
+from graphs.storage import layout, packs
+from graphs.storage.layout import data_path, rejected_path
 from graphs.storage.objects import Store
-from graphs.storage.records import decode, encode
+from graphs.storage.records import create_or_read, decode, encode, find
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-R = TypeVar("R", bound=Record)
+    from graphs.storage.inputs import Shards
 
-_READERS = 16
-"""Requests in flight while done-records or files are read; they wait on the network."""
+__all__ = ["INLINE_FILES", "Dataset", "data_path", "rejected_path"]
+
+INLINE_FILES = 10_000
+"""Files that a manifest lists itself, at most; more stand in an object beside the snapshot."""
 
 
 class Dataset:
@@ -47,21 +53,75 @@ class Dataset:
 
     def manifest_uri(self, partition_key: str) -> str:
         """Full URI of a partition's manifest."""
-        return self.store.uri_of(_manifest(partition_key))
+        return self.store.uri_of(layout.manifest_path(partition_key))
 
     def report_uri(self, partition_key: str, run_key: str) -> str:
         """Full URI of a run's report page."""
-        return self.store.uri_of(f"{_report(partition_key, run_key)}.html")
+        return self.store.uri_of(f"{layout.report_path(partition_key, run_key)}.html")
 
-    # --- a run's plan and done-records ---
+    def partition_keys(self) -> tuple[str, ...]:
+        """Every partition that has a manifest, sorted."""
+        found = (info.path for info in self.store.list(layout.MANIFESTS))
+        names = (path.removeprefix(f"{layout.MANIFESTS}/") for path in found)
+        return tuple(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
-    def write_plan(self, plan: ShardPlan) -> ShardPlan:
-        """Freezes a run's plan. Returns the plan that counts: an earlier one when there is one."""
-        return self._create_or_read(f"runs/{plan.run_key}/plan.json", plan)
+    def run_keys(self) -> tuple[str, ...]:
+        """Every run that left something here, sorted."""
+        return self.store.folders(layout.RUNS)
 
-    def read_plan(self, run_key: str) -> ShardPlan | None:
-        """A run's frozen plan, or ``None`` if the run never got that far."""
-        return self._find(ShardPlan, f"runs/{run_key}/plan.json")
+    # --- a run: what it is, its plan, how far it has come ---
+
+    def write_run(self, record: RunRecord) -> RunRecord:
+        """Says what a run key stands for. Returns what counts: an earlier one first."""
+        return create_or_read(self.store, layout.run_path(record.run_key), record)
+
+    def read_run(self, run_key: str) -> RunRecord | None:
+        """What a run key stands for, or ``None`` if no such run ever started."""
+        return find(self.store, RunRecord, layout.run_path(run_key))
+
+    def write_plan(self, plan: ShardPlan, shards: Shards) -> tuple[ShardPlan, Shards]:
+        """Freezes a run's plan; the first writer wins.
+
+        Args:
+            plan: what to freeze; where the shards stand (``shards_at``) is chosen here.
+            shards: its shards.
+
+        Returns:
+            The plan and the shards that count: these, or an earlier plan's.
+        """
+        ours = plan.model_copy(update={"shards_at": layout.new_shards_path(plan.run_key)})
+        # Before the plan that names them: who reads the plan can count on them.
+        self.store.put(ours.shards_at, shards.to_parquet())
+        counts = create_or_read(self.store, layout.plan_path(plan.run_key), ours)
+        if counts.shards_at == ours.shards_at:
+            return counts, shards
+        with suppress(StorageError):  # an orphan is for the garbage collector
+            self.store.delete(ours.shards_at)
+        return counts, self._shards_of(counts)
+
+    def read_plan(self, run_key: str) -> tuple[ShardPlan, Shards] | None:
+        """A run's frozen plan and its shards, or ``None`` if the run never got that far."""
+        plan = find(self.store, ShardPlan, layout.plan_path(run_key))
+        return None if plan is None else (plan, self._shards_of(plan))
+
+    def _shards_of(self, plan: ShardPlan) -> Shards:
+        from graphs.storage.inputs import Shards
+
+        where = self.store.uri_of(plan.shards_at)
+        shards = Shards.from_parquet(self.store.read(plan.shards_at), where)
+        if len(shards) != plan.shards:
+            raise StorageError(f"lists {len(shards)} shards, the plan has {plan.shards}", where)
+        return shards
+
+    def write_progress(self, progress: Progress) -> None:
+        """Says how far a run has come, over what was said before."""
+        self.store.put(layout.progress_path(progress.run_key), encode(progress))
+
+    def read_progress(self, run_key: str) -> Progress | None:
+        """How far a run has come, or ``None`` if it never said."""
+        return find(self.store, Progress, layout.progress_path(run_key))
+
+    # --- done-records ---
 
     def write_done(self, record: DoneRecord) -> DoneRecord:
         """Publishes a shard's done-record; the first writer wins.
@@ -70,23 +130,38 @@ class Dataset:
             The record that counts: this one, or that of the attempt which was first. A caller
             that gets another attempt's record has lost, and its files belong to nobody.
         """
-        return self._create_or_read(_done(record.run_key, record.shard), record)
+        return create_or_read(self.store, layout.done_path(record.run_key, record.shard), record)
 
     def read_done(self, run_key: str, shard: str) -> DoneRecord | None:
         """A shard's done-record, or ``None`` while it is pending."""
-        return self._find(DoneRecord, _done(run_key, shard))
+        return find(self.store, DoneRecord, layout.done_path(run_key, shard))
 
-    def done_records(self, run_key: str) -> tuple[DoneRecord, ...]:
-        """Every done-record of a run, by shard."""
-        paths = [info.path for info in self.store.list(f"runs/{run_key}/done")]
-        with ThreadPoolExecutor(_READERS) as readers:
-            return tuple(readers.map(lambda path: self._read(DoneRecord, path), paths))
+    def write_pack(self, run_key: str, attempt: str, records: Iterable[DoneRecord | bytes]) -> None:
+        """Keeps published done-records once more, many in one object, for a quick resume.
+
+        Args:
+            run_key: whose they are.
+            attempt: who writes; part of the object's name.
+            records: done-records as :meth:`write_done` returned them, some thousand at most. Who
+                gathers them first should keep their JSON: a thousand records in memory cost
+                Python's garbage collector several times what it takes to read and add them up.
+        """
+        path = layout.new_pack_path(run_key, attempt)
+        self.store.put(path, packs.encode_pack(records))
+
+    def done_records(self, run_key: str) -> Iterator[DoneRecord]:
+        """Every done-record of a run, each shard once, in no particular order.
+
+        Reads the packs and then, one by one, the records that no pack holds; keeps the names of
+        the shards in memory, not the records.
+        """
+        return packs.done_records(self.store, run_key)
 
     # --- the commit ---
 
     def read_manifest(self, partition_key: str) -> tuple[Manifest, str] | None:
         """A partition's manifest and its etag, or ``None`` if nothing was ever committed."""
-        path = _manifest(partition_key)
+        path = layout.manifest_path(partition_key)
         found = self.store.find(path)
         if found is None:
             return None
@@ -106,7 +181,7 @@ class Dataset:
         Raises:
             CommitConflict: another run committed this partition meanwhile.
         """
-        path = _manifest(manifest.partition_key)
+        path = layout.manifest_path(manifest.partition_key)
         data = encode(manifest)
         try:
             if replacing is None:
@@ -142,16 +217,53 @@ class Dataset:
 
         The JSON comes last: who sees it can count on the page.
         """
-        path = _report(report.partition_key, report.run_key)
+        path = layout.report_path(report.partition_key, report.run_key)
         self.store.put(f"{path}.html", page.encode())
         self.store.put(f"{path}.json", encode(report))
         return self.report_uri(report.partition_key, report.run_key)
 
     def read_report(self, partition_key: str, run_key: str) -> Report | None:
         """A run's report, or ``None`` if it was not judged yet."""
-        return self._find(Report, f"{_report(partition_key, run_key)}.json")
+        return find(self.store, Report, f"{layout.report_path(partition_key, run_key)}.json")
 
-    # --- rows ---
+    # --- files and rows ---
+
+    def write_files(
+        self, partition_key: str, run_key: str, files: pa.Table, rejected: pa.Table
+    ) -> DataFile:
+        """Writes a list of files that is too long for a manifest, at a path of its own.
+
+        Returns:
+            What the manifest's ``files_at`` is to say.
+        """
+        from graphs.storage.file_lists import encode_files
+
+        data = encode_files(files, rejected)
+        path = layout.new_files_path(partition_key, run_key)
+        self.store.put(path, data)
+        return DataFile(path=path, rows=files.num_rows + rejected.num_rows, bytes=len(data))
+
+    def files(self, manifest: Manifest) -> pa.Table:
+        """A snapshot's files: path below the dataset (string), rows and bytes (int64).
+
+        Raises:
+            StorageError: the list stands in an object of its own, which is missing or damaged.
+        """
+        return self._files(manifest, manifest.files, is_rejected=False)
+
+    def rejected_files(self, manifest: Manifest) -> pa.Table:
+        """The files of a snapshot's rejected rows, in the same form as :meth:`files`."""
+        return self._files(manifest, manifest.rejected_files, is_rejected=True)
+
+    def _files(
+        self, manifest: Manifest, inline: Sequence[DataFile], *, is_rejected: bool
+    ) -> pa.Table:
+        from graphs.storage.file_lists import decode_files, listed
+
+        at = manifest.files_at
+        if at is None:
+            return listed(inline)
+        return decode_files(self.store.read(at.path), is_rejected, self.store.uri_of(at.path))
 
     def read_snapshot(self, manifest: Manifest, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of a committed snapshot, by the manifest's list of files and nothing else.
@@ -163,68 +275,13 @@ class Dataset:
         Raises:
             StorageError: a file is missing or does not hold the rows that the manifest says.
         """
-        return self._read_files(manifest.files, columns)
+        from graphs.storage.file_lists import read_rows
+
+        return read_rows(self.store, self.files(manifest), columns)
 
     def read_rejected(self, manifest: Manifest) -> pa.Table | None:
         """The rejected rows of a committed snapshot; ``None`` when no row was rejected."""
-        return self._read_files(manifest.rejected_files, None) if manifest.rejected_files else None
+        from graphs.storage.file_lists import read_rows
 
-    def _read_files(self, files: Sequence[DataFile], columns: Sequence[str] | None) -> pa.Table:
-        from graphs.storage.parquet import concatenated, decode_table
-
-        def read(file: DataFile) -> pa.Table:
-            table = decode_table(self.store.read(file.path), columns)
-            if table.num_rows != file.rows:
-                raise StorageError(
-                    f"holds {table.num_rows} rows, the manifest says {file.rows}",
-                    self.store.uri_of(file.path),
-                )
-            return table
-
-        with ThreadPoolExecutor(_READERS) as readers:
-            return concatenated(list(readers.map(read, files)))
-
-    def _create_or_read(self, path: str, record: R) -> R:
-        """Creates a record, or gives the one that is there: a rival's, or this very one if the
-        write happened and its response was lost.
-        """
-        try:
-            self.store.create(path, encode(record))
-        except StorageError as error:
-            try:
-                found = self._find(type(record), path)
-            except StorageError as unreadable:
-                raise error from unreadable
-            if found is None:
-                raise
-            return found
-        return record
-
-    def _read(self, kind: type[R], path: str) -> R:
-        return decode(kind, self.store.read(path), self.store.uri_of(path))
-
-    def _find(self, kind: type[R], path: str) -> R | None:
-        found = self.store.find(path)
-        return None if found is None else decode(kind, found.data, self.store.uri_of(path))
-
-
-def data_path(partition_key: str, run_key: str, shard: str, attempt: str) -> str:
-    """Path of a shard's data file below the dataset; no two attempts share one."""
-    return f"snapshots/{partition_key}/{run_key}/{shard}-{attempt}.parquet"
-
-
-def rejected_path(run_key: str, shard: str, attempt: str) -> str:
-    """Path of a shard's rejected rows below the dataset."""
-    return f"runs/{run_key}/rejected/{shard}-{attempt}.parquet"
-
-
-def _manifest(partition_key: str) -> str:
-    return f"manifests/{partition_key}.json"
-
-
-def _report(partition_key: str, run_key: str) -> str:
-    return f"reports/{partition_key}/{run_key}"
-
-
-def _done(run_key: str, shard: str) -> str:
-    return f"runs/{run_key}/done/{shard}.json"
+        files = self.rejected_files(manifest)
+        return read_rows(self.store, files, None) if files.num_rows else None

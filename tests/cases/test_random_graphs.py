@@ -20,11 +20,13 @@ from graphs.profiles import InlineProfile, OfflineProfile
 from graphs.rewrites import rewrite
 from graphs.runtimes.inline import run_plan
 from graphs.runtimes.kernel import Computed
-from graphs.runtimes.ray_data.stage import StageWorker, Work, shard_rows
+from graphs.runtimes.ray_data import travel
+from graphs.runtimes.ray_data.stage import StageWorker
+from graphs.runtimes.ray_data.work import Work
 from graphs.spec import DoneRecord, Input
+from graphs.storage.inputs import list_input, plan_shards
 from graphs.storage.objects import Store
 from graphs.storage.parquet import encode_table
-from graphs.storage.shards import list_input, plan_shards
 from graphs.storage.snapshots import Dataset
 from tests.cases.authors import random_graph, random_rows
 from tests.cases.case import Outcome, exact, table_differences
@@ -91,11 +93,12 @@ def offline(graph: Graph, table: pa.Table, parameters: Mapping[str, Any], folder
         shard_rows=A_SHARD,
         shard_bytes=2**30,
         check=lambda schema, where: None,
+        bad_file="fail",
     )
-    rows = shard_rows(shards)
+    rows = [travel.waiting_row(shards[position]) for position in range(len(shards))]
     for stage in range(len(plan.stages)):
         worker = StageWorker(_work(plan, stage, input, f"{folder}/output", parameters))
-        rows = [done for row in rows for done in worker(row)]
+        rows = [done for row in rows for done in worker.run(row, 0)]
     records = [DoneRecord.model_validate_json(row.column("done")[0].as_py()) for row in rows]
     return _published(Dataset(f"{folder}/output"), records)
 

@@ -1,13 +1,16 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from graphs import Column, draw, graph
-from graphs.cli import app
+from graphs.cli import app, runs
 from graphs.examples.routed import urgency
 from graphs.spec import Counts
 from graphs.storage.objects import Store
@@ -39,7 +42,21 @@ def test_every_command_speaks_json_and_says_what_exit_codes_mean():
 
     assert commands == ["check", "show", "plan", "draw", "run", "diff"]
     assert all("--json" in graphs(command, "--help").stdout for command in commands)
+    on_runs = [command.callback.__name__ for command in runs.app.registered_commands]
+    assert on_runs == ["ls", "show", "resume", "replay", "gc"]
+    assert all("--json" in graphs("runs", command, "--help").stdout for command in on_runs)
     assert "Exit codes: 0 done; 1 a typed error" in graphs("--help").stdout
+
+
+def test_asking_for_help_loads_no_ray():
+    code = (
+        "import sys; from typer.testing import CliRunner; from graphs.cli import app;"
+        "print(CliRunner().invoke(app, ['runs', '--help']).exit_code, *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert done.stdout.split()[0] == "0"
+    assert not {"ray", "torch", "pandas", "duckdb"} & set(done.stdout.split())
 
 
 # --- check -------------------------------------------------------------------------------------
@@ -241,6 +258,22 @@ def test_run_reads_a_partition_of_a_folder(tmp_path):
     told = json.loads(graphs("run", TOY, "--input", tmp_path, *partition, "--json").stdout)
 
     assert [row["id"] for row in told["rows"]] == ["b", "c"]
+
+
+@pytest.mark.parametrize("name", ["0.parquet", "0.csv", "0.jsonl"])
+def test_run_reads_what_a_glob_matches_in_any_format(tmp_path, name):
+    rows = pa.table({"id": ["a", "b"], "number": [1, 2]})
+    place = tmp_path / name
+    if name.endswith("csv"):
+        csv.write_csv(rows, place)
+    elif name.endswith("jsonl"):
+        place.write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
+    else:
+        pq.write_table(rows, place)
+
+    told = json.loads(graphs("run", TOY, "--input", tmp_path / "0.*", "--json").stdout)
+
+    assert [row["id"] for row in told["rows"]] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_json_is_a_profile_too(written):
         (
             "offline: {worker_max: 8}",
             "offline.worker_max: Extra inputs are not permitted. Known keys of 'offline' are "
-            "workers_min, workers_max, shard_rows, shard_bytes, batch_rows",
+            "workers_min, workers_max, shard_rows, shard_bytes, batch_rows, nodes, stall_s, prices",
         ),
         (
             "nearline: {}",

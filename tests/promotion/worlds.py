@@ -28,15 +28,15 @@ from graphs.spec import (
     Input,
     Manifest,
     NoNulls,
+    ParquetSink,
     PromotionSpec,
     Report,
     ShardPlan,
     Verdict,
 )
 from graphs.storage.aliases import Registry
-from graphs.storage.objects import Store
+from graphs.storage.inputs import Source, list_input, plan_shards, run_key
 from graphs.storage.parquet import encode_table
-from graphs.storage.shards import list_input, plan_shards, read_shard, run_key
 from graphs.storage.snapshots import Dataset, data_path
 
 # Before the graphs are imported, here and (inherited) in the cluster's workers.
@@ -109,9 +109,14 @@ class World:
         made = version(loaded)
         input = Input(uri=str(self.root / "input" / partition_key))
         objects = list_input(input, partition_key)
-        key = run_key(made, partition_key, input, objects, {})
+        key = run_key(made, partition_key, input, objects, {}, ParquetSink())
         shards = plan_shards(
-            input, objects, shard_rows=1, shard_bytes=1 << 30, check=lambda *_: None
+            input,
+            objects,
+            shard_rows=1,
+            shard_bytes=1 << 30,
+            check=lambda *_: None,
+            bad_file="fail",
         )
         plan = ShardPlan(
             run_key=key,
@@ -119,14 +124,19 @@ class World:
             version=made,
             partition_key=partition_key,
             input=input,
-            shards=shards,
+            shards=len(shards),
+            rows=shards.rows,
+            bytes=shards.bytes,
+            shards_at="",
         )
-        self.dataset.write_plan(plan)
+        self.dataset.write_plan(plan, shards)
+        source = Source.open(input)
+        schema = loaded.input_schema
         data = []
-        for shard in shards:
-            rows_in = read_shard(
-                Store.open(input.uri), shard, loaded.input_schema.names, loaded.input_schema
-            )
+        read = 0
+        for shard in map(shards.__getitem__, range(len(shards))):
+            rows_in = source.read(shard, schema.names, schema, "fail").table
+            read += rows_in.num_rows
             out = run(loaded, rows_in).table
             encoded = encode_table(out)
             file = data_path(partition_key, key, shard.id, "a1")
@@ -138,12 +148,12 @@ class World:
                     shard=shard.id,
                     attempt="a1",
                     files=(data[-1],),
-                    counts=Counts(rows_in=shard.rows, rows_out=out.num_rows),
+                    counts=Counts(rows_in=rows_in.num_rows, rows_out=out.num_rows),
                     statistics={},
                     seconds={},
                 )
             )
-        counts = Counts(rows_in=plan.rows, rows_out=sum(file.rows for file in data))
+        counts = Counts(rows_in=read, rows_out=sum(file.rows for file in data))
         now = datetime.now(UTC)
         verdict = Verdict(
             expectation=NoNulls(column="score"),

@@ -69,6 +69,14 @@ def deadly(number: list[int]) -> list[int]:
     os._exit(13)
 
 
+@node(inputs={"number": pa.int64()}, outputs={"passed": pa.int64()}, resources=LIGHT)
+def hungry(number: list[int]) -> list[int]:
+    """Has no memory for more than ten rows at once."""
+    if len(number) > 10:
+        raise MemoryError(f"{len(number)} rows")
+    return number
+
+
 class Shift(Model, inputs={"number": pa.int64()}, outputs={"shifted": pa.int64()}, resources=LIGHT):
     def __init__(self, by: int = 1) -> None:
         self.by = by
@@ -147,6 +155,11 @@ def staged(number: Column) -> dict[str, Column]:
 def waiting(number: Column, wait_for: Column) -> dict[str, Column]:
     """Waits where the input says so."""
     return {"doubled": double(wait(number, wait_for))}
+
+
+@graph(key="id", inputs=INPUTS)
+def greedy(number: Column) -> dict[str, Column]:
+    return {"passed": hungry(number)}
 
 
 @graph(key="id", inputs=INPUTS)

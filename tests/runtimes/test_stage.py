@@ -10,11 +10,13 @@ import pytest
 from graphs.authoring import load_graph
 from graphs.compiler import compile
 from graphs.errors import StorageError
-from graphs.runtimes.ray_data.stage import StageWorker, Work, shard_rows
+from graphs.runtimes.ray_data import travel
+from graphs.runtimes.ray_data.stage import StageWorker
+from graphs.runtimes.ray_data.work import Work
 from graphs.spec import DoneRecord, Input, Shard
+from graphs.storage.inputs import list_input, plan_shards
 from graphs.storage.objects import Store
 from graphs.storage.parquet import encode_table
-from graphs.storage.shards import list_input, plan_shards
 from graphs.storage.snapshots import Dataset
 from tests.runtimes import scored
 from tests.storage import servers
@@ -48,13 +50,14 @@ def work(place: str, attempt: str = "try") -> tuple[Work, Shard]:
         shard_rows=10,
         shard_bytes=10**9,
         check=lambda schema, where: None,
+        bad_file="fail",
     )
-    return Work(plan, 0, input, f"{place}/output", "p", "run", attempt, {}, None), shard
+    return Work(plan, 0, input, f"{place}/output", "p", "run", attempt), shard
 
 
-def carry_out(place: str, attempt: str = "try") -> DoneRecord:
+def carry_out(place: str, attempt: str = "try", tries: int = 0) -> DoneRecord:
     job, shard = work(place, attempt)
-    (answer,) = StageWorker(job)(shard_rows((shard,))[0])
+    (answer,) = StageWorker(job).run(travel.waiting_row(shard), tries)
     return DoneRecord.model_validate_json(answer.column("done")[0].as_py())
 
 
@@ -71,7 +74,7 @@ def test_no_done_record_is_published_before_its_files_are_written(
         with pytest.raises(StorageError):
             carry_out(place)
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    assert Dataset(f"{place}/output").done_records("run") == ()
+    assert [*Dataset(f"{place}/output").done_records("run")] == []
 
 
 def test_a_lost_response_to_the_done_record_does_not_cost_its_files(
@@ -81,15 +84,15 @@ def test_a_lost_response_to_the_done_record_does_not_cost_its_files(
         monkeypatch.setenv("AWS_ENDPOINT_URL", lossy)
         record = carry_out(place)
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    assert Dataset(f"{place}/output").done_records("run") == (record,)
+    assert [*Dataset(f"{place}/output").done_records("run")] == [record]
     assert {file.path for file in (*record.files, *record.rejected_files)} < stored(place)
 
 
-def test_a_shard_that_is_done_is_passed_on_without_reading_its_input(place: str) -> None:
+def test_a_retried_shard_that_is_done_is_passed_on_without_reading_its_input(place: str) -> None:
     first = carry_out(place, "first")
     job, shard = work(place, "second")
     Store.open(f"{place}/input").delete("a.parquet")
-    (answer,) = StageWorker(job)(shard_rows((shard,))[0])
+    (answer,) = StageWorker(job).run(travel.waiting_row(shard), tries=1)
     assert DoneRecord.model_validate_json(answer.column("done")[0].as_py()) == first
 
 

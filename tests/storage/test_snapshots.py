@@ -15,12 +15,17 @@ from graphs.spec import (
     DoneRecord,
     Input,
     Manifest,
+    Piece,
+    Progress,
     Report,
     RowsConserved,
+    RunRecord,
+    RunSpec,
     Shard,
     ShardPlan,
     Verdict,
 )
+from graphs.storage.inputs import Shards
 from graphs.storage.parquet import encode_table
 from graphs.storage.snapshots import Dataset, data_path
 from tests.storage import servers
@@ -53,30 +58,115 @@ def done(shard: str = "00000", attempt: str = "a") -> DoneRecord:
     )
 
 
+def shards(count: int) -> Shards:
+    return Shards.of(
+        Shard(id=f"{n:05d}", pieces=(Piece(path=f"{n}.parquet", etag="e", size=9, rows=1),))
+        for n in range(count)
+    )
+
+
+def plan(count: int) -> ShardPlan:
+    return ShardPlan(
+        run_key="r1",
+        graph="g",
+        version="v1",
+        partition_key="2026-01-01",
+        input=Input(uri="in"),
+        shards=count,
+        rows=count,
+        bytes=9 * count,
+        shards_at="",
+    )
+
+
+def paths(dataset: Dataset, folder: str) -> list[str]:
+    return [info.path for info in dataset.store.list(folder)]
+
+
 def test_nothing_is_committed_at_first(root: str) -> None:
     dataset = Dataset(root)
     assert dataset.read_manifest("2026-01-01") is None
     assert dataset.read_plan("r1") is None
-    assert dataset.done_records("r1") == ()
+    assert list(dataset.done_records("r1")) == []
+    assert dataset.read_run("r1") is None
+    assert dataset.read_progress("r1") is None
     assert dataset.read_report("2026-01-01", "r1") is None
+    assert dataset.partition_keys() == dataset.run_keys() == ()
 
 
-def test_the_first_plan_counts(root: str) -> None:
+def test_the_first_plan_counts_and_only_its_shards_are_kept(root: str) -> None:
     dataset = Dataset(root)
-    first, second = (
-        ShardPlan(
-            run_key="r1",
-            graph="g",
-            version="v1",
-            partition_key="2026-01-01",
-            input=Input(uri="in"),
-            shards=tuple(Shard(id=f"{n:05d}", pieces=()) for n in range(count)),
+    first, its_shards = dataset.write_plan(plan(1), shards(1))
+    assert dataset.write_plan(plan(2), shards(2)) == (first, shards(1))
+    assert dataset.read_plan("r1") == (first, its_shards)
+    assert paths(dataset, "runs/r1") == ["runs/r1/plan.json", first.shards_at]
+
+
+def test_of_racing_planners_all_get_one_plan(root: str) -> None:
+    with ThreadPoolExecutor(8) as racers:
+        answers = list(
+            racers.map(lambda n: Dataset(root).write_plan(plan(n), shards(n)), range(1, 9))
         )
-        for count in (1, 2)
+    assert all(answer == answers[0] for answer in answers)
+    assert paths(Dataset(root), "runs/r1") == ["runs/r1/plan.json", answers[0][0].shards_at]
+
+
+@pytest.mark.server
+def test_a_plan_whose_every_response_is_lost_is_found_to_be_frozen(
+    moto: str, use_s3: Callable[[str], None]
+) -> None:
+    uri = f"s3://lake/{uuid.uuid4().hex}"
+    with servers.proxy(
+        moto, cut=lambda method, path: method == "PUT" and path.endswith("plan.json")
+    ) as lossy:
+        use_s3(lossy)
+        written = Dataset(uri).write_plan(plan(3), shards(3))
+    use_s3(moto)
+    assert Dataset(uri).read_plan("r1") == written
+
+
+def test_a_plan_without_all_of_its_shards_is_not_read(root: str) -> None:
+    dataset = Dataset(root)
+    written, _ = dataset.write_plan(plan(3), shards(3))
+    dataset.store.put(written.shards_at, shards(2).to_parquet())
+    with pytest.raises(StorageError, match="lists 2 shards, the plan has 3"):
+        dataset.read_plan("r1")
+
+
+def test_what_a_run_key_stands_for_is_said_once(root: str) -> None:
+    dataset = Dataset(root)
+    spec = RunSpec(graph="m:g", input=Input(uri="in"), output=root, partition_key="2026-01-01")
+    first, second = (
+        RunRecord(run_key="r1", version=version, spec=spec, started_at=datetime.now(UTC))
+        for version in ("v1", "v2")
     )
-    assert dataset.write_plan(first) == first
-    assert dataset.write_plan(second) == first
-    assert dataset.read_plan("r1") == first
+    assert dataset.write_run(first) == dataset.write_run(second) == first
+    assert dataset.read_run("r1") == first
+    assert dataset.run_keys() == ("r1",)
+
+
+def test_progress_is_what_was_said_last(root: str) -> None:
+    dataset = Dataset(root)
+    for done_so_far in range(3):
+        progress = Progress(
+            run_key="r1",
+            shards_done=done_so_far,
+            shards=2,
+            rows_done=done_so_far,
+            rows=None,
+            rejected=0,
+            rows_per_s=1.0,
+        )
+        dataset.write_progress(progress)
+    assert dataset.read_progress("r1") == progress
+
+
+def test_partitions_are_those_with_a_manifest(root: str) -> None:
+    dataset = Dataset(root)
+    for key in ("2026-01-02", "a=b,c.json"):
+        dataset.commit(manifest().model_copy(update={"partition_key": key}), replacing=None)
+    dataset.write_done(done())
+    assert dataset.partition_keys() == ("2026-01-02", "a=b,c.json")
 
 
 def test_of_many_attempts_at_a_shard_one_done_record_counts_for_all(root: str) -> None:
@@ -85,16 +175,8 @@ def test_of_many_attempts_at_a_shard_one_done_record_counts_for_all(root: str) -
             racers.map(lambda n: Dataset(root).write_done(done(attempt=f"a{n}")), range(16))
         )
     assert len({answer.attempt for answer in answers}) == 1
-    assert Dataset(root).done_records("r1") == (answers[0],)
+    assert list(Dataset(root).done_records("r1")) == [answers[0]]
     assert Dataset(root).read_done("r1", "00000") == answers[0]
-
-
-def test_done_records_are_listed_by_shard_beyond_one_page(root: str) -> None:
-    dataset = Dataset(root)
-    names = [f"{number:05d}" for number in range(1005)]
-    with ThreadPoolExecutor(16) as writers:
-        list(writers.map(lambda name: dataset.write_done(done(name)), reversed(names)))
-    assert [record.shard for record in dataset.done_records("r1")] == names
 
 
 def test_a_commit_is_what_readers_see(root: str) -> None:

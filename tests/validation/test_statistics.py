@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphs.spec import ColumnStatistics
-from graphs.validation.statistics import TOP_LIMIT, merge, merge_all, of_table
+from graphs.validation.statistics import TOP_LIMIT, Merger, merge, merge_all, of_table
 
 SCHEMA = pa.schema(
     [("topic", pa.string()), ("score", pa.float64()), ("n", pa.int64()), ("ok", pa.bool_())]
@@ -63,9 +65,63 @@ def test_exact_counts_end_where_there_are_too_many_values() -> None:
     assert of_table(pa.table({"c": [str(n) for n in range(TOP_LIMIT + 1)]}))["c"].top is None
 
 
+@pytest.mark.parametrize("distinct", [1, TOP_LIMIT - 1, TOP_LIMIT, TOP_LIMIT + 1, 5 * TOP_LIMIT])
+@pytest.mark.parametrize("order", ["sorted", "cycled", "rare at the end"])
+def test_whether_values_are_counted_does_not_depend_on_where_they_stand(
+    distinct: int, order: str
+) -> None:
+    rows = 50 * TOP_LIMIT
+    values = {
+        "sorted": np.sort(np.arange(rows) % distinct),
+        "cycled": np.arange(rows) % distinct,
+        "rare at the end": np.maximum(np.arange(rows) - rows + distinct, 0),
+    }[order]
+    expected = {str(value): count for value, count in Counter(values.tolist()).items()}
+    texts = pa.array(values).cast(pa.string())
+    column = pa.chunked_array([texts.slice(0, 7), texts.slice(7, 0), texts.slice(7)])
+    found = of_table(pa.table({"number": values, "text": column}))
+    for name in ("number", "text"):
+        assert found[name].top == (expected if distinct <= TOP_LIMIT else None)
+
+
+def test_infinities_of_both_signs_are_not_taken_for_nan() -> None:
+    found = of_table(pa.table({"c": [math.inf, 1.0, -math.inf]}))["c"]
+    assert (found.nans, found.minimum, found.maximum) == (0, -math.inf, math.inf)
+    assert math.isnan(found.total or 0.0)
+
+
+def test_a_column_of_nan_alone_has_no_extremes() -> None:
+    found = of_table(pa.table({"c": [math.nan, math.nan, None]}))["c"]
+    assert found == ColumnStatistics(type="double", count=3, nulls=1, nans=2)
+
+
+def test_a_column_that_some_shards_lack_keeps_what_the_others_say() -> None:
+    merger = Merger()
+    merger.add(of_table(pa.table({"a": [1]})))
+    merger.add(of_table(pa.table({"a": [2], "b": ["x"]})))
+    merger.add({})
+    found = merger.result()
+    assert found["b"] == ColumnStatistics(type="string", count=1, nulls=0, top={"x": 1})
+    assert (found["a"].count, found["a"].total) == (2, 3)
+
+
+def test_adding_leaves_what_was_added_as_it_was() -> None:
+    one = of_table(pa.table({"a": ["x"]}))
+    before = one["a"].model_copy(deep=True)
+    merge_all([one, one, one])
+    assert one["a"] == before
+
+
 def test_numbers_beyond_what_a_float_counts_do_not_wrap_around() -> None:
     found = of_table(pa.table({"c": pa.array([2**62] * 4, pa.int64())}))
     assert found["c"].total == 2.0**64
+    found = of_table(pa.table({"c": pa.array([-(2**63)] * 4, pa.int64())}))
+    assert found["c"].total == -(2.0**65)
+
+
+def test_single_precision_is_added_up_in_double() -> None:
+    found = of_table(pa.table({"c": pa.array([2.0**24] + [1.0] * 8, pa.float32())}))
+    assert found["c"].total == 2.0**24 + 8
 
 
 def test_half_precision_and_unsigned_numbers_are_numbers() -> None:

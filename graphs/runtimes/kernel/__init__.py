@@ -5,7 +5,13 @@ on the columns it reads, checks what comes back against the declaration, and iso
 make a node fail.
 """
 
-from graphs.runtimes.kernel.batch import Computed, Kernel, check_input, check_parameters
+from graphs.runtimes.kernel.batch import (
+    Calculating,
+    Computed,
+    Kernel,
+    check_input,
+    check_parameters,
+)
 from graphs.runtimes.kernel.steps import RejectedRow
 
-__all__ = ["Computed", "Kernel", "RejectedRow", "check_input", "check_parameters"]
+__all__ = ["Calculating", "Computed", "Kernel", "RejectedRow", "check_input", "check_parameters"]

@@ -62,6 +62,18 @@ class Computed:
     """Rows dropped on purpose, per filter."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent in each node, seconds."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows that each node was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calculating:
+    """What a kernel is busy with."""
+
+    node: str
+    rows: int
+    since: float
+    """Of ``time.perf_counter``."""
 
 
 class Kernel:
@@ -96,6 +108,8 @@ class Kernel:
         self._parameters = dict(parameters or {})
         self._hopeless_after = hopeless_after
         self._path = path
+        self.busy_with: Calculating | None = None
+        """For watchers in other threads; ``None`` between batches."""
         wanted = set(node_names)
         self._nodes = [node for node in topological_order(graph) if node.name in wanted]
         self._steps = {node.name: self._step(node) for node in self._nodes}
@@ -129,6 +143,7 @@ class Kernel:
             rejected=tuple(row for part in parts for row in part.rejected),
             filtered=_summed([part.filtered for part in parts]),
             seconds=_summed([part.seconds for part in parts]),
+            rows=_summed([part.rows for part in parts]),
         )
 
     def warm_up(self) -> None:
@@ -157,15 +172,21 @@ class Kernel:
             if name in self._wanted
         }
         seconds: dict[str, float] = {}
-        stepped = self._carry_out(columns, batch.num_rows, seconds)
+        rows: dict[str, int] = {}
+        try:
+            stepped = self._carry_out(columns, batch.num_rows, seconds, rows)
+        finally:
+            self.busy_with = None
         kept = np.arange(batch.num_rows) if stepped.kept is None else stepped.kept
         rejected = stepped.rejected
         if start:
             rejected = [RejectedRow(r.row + start, r.node, r.error, r.message) for r in rejected]
         table = pa.table(stepped.outputs)
-        return Computed(table, kept + start, tuple(rejected), stepped.filtered, seconds)
+        return Computed(table, kept + start, tuple(rejected), stepped.filtered, seconds, rows)
 
-    def _carry_out(self, columns: Outputs, rows: int, seconds: dict[str, float]) -> Stepped:
+    def _carry_out(
+        self, columns: Outputs, rows: int, seconds: dict[str, float], given: dict[str, int]
+    ) -> Stepped:
         """Every node in order, on the rows that are left."""
         kept: Positions | None = None
         done = Stepped({})
@@ -173,6 +194,7 @@ class Kernel:
             began = time.perf_counter()
             arguments = {port: columns[name] for port, name in self._reads[node.name].items()}
             left = rows if kept is None else len(kept)
+            self.busy_with = Calculating(node.name, left, began)
             step = self._steps[node.name](arguments, left)
             if step.rejected:
                 done.rejected += [
@@ -188,6 +210,7 @@ class Kernel:
             for name in self._dead_after[node.name]:
                 del columns[name]
             seconds[node.name] = time.perf_counter() - began
+            given[node.name] = left
         done.rejected.sort(key=lambda row: row.row)
         done.outputs, done.kept = columns, kept
         return done
@@ -226,7 +249,7 @@ class Kernel:
         )
 
         def run(columns: Outputs, rows: int) -> Stepped:
-            done = kernel._carry_out(dict(columns), rows, {})
+            done = kernel._carry_out(dict(columns), rows, {}, {})
             done.outputs = {port: done.outputs[name] for port, name in kernel._outputs.items()}
             return done
 

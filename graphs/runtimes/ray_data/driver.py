@@ -6,22 +6,39 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from graphs.authoring import load_graph
 from graphs.compiler import compile
-from graphs.errors import InputError
+from graphs.errors import WorkerLost
 from graphs.planners.offline import OfflinePlan
 from graphs.runtimes.inline import HOPELESS_AFTER
 from graphs.runtimes.kernel import check_input, check_parameters
 from graphs.runtimes.ray_data.cluster import compute, connect
-from graphs.runtimes.ray_data.ledger import Ledger, Progress
-from graphs.runtimes.ray_data.stage import Work
-from graphs.spec import Input, Manifest, Report, RunResult, RunSpec, ShardPlan
-from graphs.storage.objects import ObjectInfo, Store
-from graphs.storage.shards import list_input, plan_shards, run_key
+from graphs.runtimes.ray_data.intake import Intake, take_in
+from graphs.runtimes.ray_data.ledger import Ledger
+from graphs.runtimes.ray_data.sums import add_usage
+from graphs.runtimes.ray_data.telling import Packer, Teller
+from graphs.runtimes.ray_data.watchdog import any_stalled, forget_stalls
+from graphs.runtimes.ray_data.work import Work
+from graphs.spec import (
+    DoneRecord,
+    Manifest,
+    Progress,
+    Report,
+    RunRecord,
+    RunResult,
+    RunSpec,
+    ShardPlan,
+    Usage,
+)
+from graphs.storage.garbage import refuse_if_removed
+from graphs.storage.inputs import Shards, check_unchanged, plan_shards
+from graphs.storage.objects import requests_made
+from graphs.storage.sinks import open_sink
 from graphs.storage.snapshots import Dataset
 from graphs.validation.expectations import evaluate
 from graphs.validation.page import page
@@ -47,30 +64,36 @@ def run(
         CredentialsRejected, ConditionalPutIgnored: the store cannot be used.
         ErrorBudgetSpent: too many rows were rejected.
         NodeError: a node broke its own declaration.
+        NodeStalled, WorkerLost: a node hangs, or takes its worker down.
         CommitConflict: another run committed the partition meanwhile.
         RunFailed: the cluster failed.
     """
     began = time.monotonic()
+    requests = requests_made()
     graph = load_graph(spec.graph)
     plan = compile(graph, "offline", spec.profile)
     check_parameters(graph, spec.parameters)
     dataset = Dataset(spec.output)
-    input = spec.input.model_copy(update={"uri": Store.open(spec.input.uri).uri})
-    _refuse_output_inside_input(input, dataset)
-    objects = list_input(input, spec.partition_key)
-    key = run_key(plan.version, spec.partition_key, input, objects, spec.parameters)
     before = dataset.read_manifest(spec.partition_key)
-    if before is not None and before[0].run_key == key:
-        log.info("run %s is committed; nothing to compute", key)
+    intake = take_in(spec, plan, dataset, before[0] if before else None)
+    if before is not None and before[0].run_key == intake.run_key:
+        log.info("run %s is committed; nothing to compute", intake.run_key)
         return _result(spec, dataset, before[0], _Effort(was_committed=True), began)
     dataset.store.probe_conditional_puts()
-    shards = dataset.read_plan(key) or dataset.write_plan(
-        _shard_plan(spec, plan, input, objects, key)
-    )
-    ledger = Ledger(shards, spec.error_budget)
-    effort = _compute(spec, plan, dataset, ledger, attempt, progress)
-    replacing = before[1] if before is not None else None
-    manifest = dataset.commit(ledger.manifest(plan.graph.key), replacing)
+    # Unique even where two drivers were given the same name: it tells whose records are whose.
+    me = f"{re.sub(r'[^A-Za-z0-9._-]', '-', attempt)}-{secrets.token_hex(4)}"
+    attempted = _Attempt(spec, plan, dataset, intake, me)
+    with Teller(dataset, intake.run_key, me, progress) as teller:
+        ledger, effort = attempted.complete(teller)
+        if intake.base is None:
+            check_unchanged(intake.input, spec.partition_key, intake.objects)
+        mine = Usage(requests=requests_made() - requests)
+        usage = _priced(add_usage([ledger.usage, mine]), plan)
+        manifest = ledger.manifest(dataset, plan.graph.key, spec.sink, intake.base, usage)
+        replaced, etag = before if before is not None else (None, None)
+        sink = open_sink(spec.sink, dataset.uri)
+        sink.commit(manifest, ledger.fragments, replaced)
+        manifest = dataset.commit(manifest, etag)
     log.info("committed %s", dataset.manifest_uri(spec.partition_key))
     return _result(spec, dataset, manifest, effort, began)
 
@@ -85,103 +108,151 @@ class _Effort:
     was_committed: bool = False
 
 
-def _refuse_output_inside_input(input: Input, dataset: Dataset) -> None:
-    """A run that reads what it writes would get another run key each time it is repeated."""
-    if f"{dataset.uri}/".startswith(f"{input.uri}/") and input.partition_by is None:
-        raise InputError(
-            f"the output {dataset.uri!r} lies inside the input",
-            input.uri,
-            "Write to a folder beside it, or partition the input",
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One try at a run that is not committed."""
+
+    spec: RunSpec
+    plan: OfflinePlan
+    dataset: Dataset
+    intake: Intake
+    me: str
+
+    def complete(self, teller: Teller) -> tuple[Ledger, _Effort]:
+        """Enters the done-records there are, then computes the shards that lack one."""
+        key = self.intake.run_key
+        shard_plan, shards, is_resumed = self._planned()
+        ledger = Ledger(shard_plan, shards, self.spec.error_budget)
+        teller.start(ledger.progress(0.0))
+        refuse_if_removed(self.dataset, key)
+        if is_resumed:
+            forget_stalls(self.dataset.store, key)
+            for record in self.dataset.done_records(key):
+                ledger.add(record)
+        self._announce(ledger, shard_plan)
+        if not len(ledger.pending):
+            return ledger, _Effort()
+        connect()
+        return ledger, self._compute(ledger, shards, teller)
+
+    def _planned(self) -> tuple[ShardPlan, Shards, bool]:
+        """The frozen plan, and whether an earlier attempt made it."""
+        found = self.dataset.read_plan(self.intake.run_key)
+        if found is not None:
+            return *found, True
+        spec, intake, profile = self.spec, self.intake, self.plan.profile
+        shards = plan_shards(
+            intake.input,
+            intake.objects,
+            shard_rows=profile.shard_rows,
+            shard_bytes=profile.shard_bytes,
+            check=partial(check_input, self.plan.graph),
+            bad_file=spec.trouble.bad_file,
+            schema=self.plan.graph.input_schema,
+        )
+        record = RunRecord(
+            run_key=intake.run_key,
+            version=self.plan.version,
+            spec=spec.model_copy(update={"output": self.dataset.uri}),
+            started_at=datetime.now(UTC),
+        )
+        self.dataset.write_run(record)
+        plan = ShardPlan(
+            run_key=intake.run_key,
+            graph=self.plan.graph.name,
+            version=self.plan.version,
+            partition_key=spec.partition_key,
+            input=intake.input,
+            shards=len(shards),
+            rows=shards.rows,
+            bytes=shards.bytes,
+            shards_at="",
+        )
+        return *self.dataset.write_plan(plan, shards), False
+
+    def _announce(self, ledger: Ledger, plan: ShardPlan) -> None:
+        if plan.rows == 0:
+            log.warning("partition %s is empty: an empty snapshot is committed", plan.partition_key)
+        log.info(
+            "run %s: graph %s at version %s, partition %s: %s rows in %d shards, %d already done",
+            plan.run_key,
+            plan.graph,
+            plan.version,
+            plan.partition_key,
+            "an unknown number of" if plan.rows is None else plan.rows,
+            plan.shards,
+            plan.shards - len(ledger.pending),
+        )
+
+    def _compute(self, ledger: Ledger, shards: Shards, teller: Teller) -> _Effort:
+        began = time.monotonic()
+        computed = rows = 0
+        packer = Packer(self.dataset, self.intake.run_key, self.me)
+        try:
+            for record in self._done(ledger, shards, teller):
+                ledger.add(record)
+                packer.add(record)
+                if record.attempt.startswith(f"{self.me}-"):
+                    computed += 1
+                    rows += record.counts.rows_in
+                teller.update(ledger.progress(rows / max(time.monotonic() - began, 1e-9)))
+        except BaseException:
+            packer.write()
+            raise
+        return _Effort(computed, rows, time.monotonic() - began)
+
+    def _done(self, ledger: Ledger, shards: Shards, teller: Teller) -> Iterator[DoneRecord]:
+        """Done-records as they come; once more, with care, where a shard took its worker down."""
+        try:
+            yield from compute(self._works(False), shards, ledger.pending, teller.stages)
+        except WorkerLost as error:
+            self._raise_if_stalled(error)
+            log.warning("%s. Once more: a shard at a time, in small batches", error)
+            try:
+                yield from compute(self._works(True), shards, ledger.pending, teller.stages)
+            except WorkerLost as again:
+                self._raise_if_stalled(again)
+                raise
+
+    def _raise_if_stalled(self, error: WorkerLost) -> None:
+        stall = any_stalled(self.dataset.store, self.intake.run_key)
+        if stall is not None and self.spec.trouble.lost_worker == "fail":
+            raise stall from error
+
+    def _works(self, is_careful: bool) -> tuple[Work, ...]:
+        spec, budget = self.spec, self.spec.error_budget
+        return tuple(
+            Work(
+                plan=self.plan,
+                stage=stage,
+                input=self.intake.input,
+                output=self.dataset.uri,
+                sink=spec.sink,
+                partition_key=spec.partition_key,
+                run_key=self.intake.run_key,
+                attempt=self.me,
+                parameters=spec.parameters,
+                # A small floor judges shares early; it takes more to call a node hopeless.
+                hopeless_after=max(budget.floor, HOPELESS_AFTER) if budget.share < 1 else None,
+                trouble=spec.trouble,
+                is_careful=is_careful,
+            )
+            for stage in range(len(self.plan.stages))
         )
 
 
-def _shard_plan(
-    spec: RunSpec, plan: OfflinePlan, input: Input, objects: tuple[ObjectInfo, ...], key: str
-) -> ShardPlan:
-    shards = plan_shards(
-        input,
-        objects,
-        shard_rows=plan.profile.shard_rows,
-        shard_bytes=plan.profile.shard_bytes,
-        check=partial(check_input, plan.graph),
+def _priced(usage: Usage, plan: OfflinePlan) -> Usage:
+    """The usage with what it cost, where the profile knows prices."""
+    prices = plan.profile.prices
+    if prices is None:
+        return usage
+    held = usage.stages.values()
+    cost = (
+        sum(stage.held_s * stage.cpus for stage in held) / 3600 * prices.cpu_hour
+        + sum(stage.held_s * stage.gpus for stage in held) / 3600 * prices.gpu_hour
+        + usage.requests / 1000 * prices.thousand_requests
     )
-    return ShardPlan(
-        run_key=key,
-        graph=plan.graph.name,
-        version=plan.version,
-        partition_key=spec.partition_key,
-        input=input,
-        shards=shards,
-    )
-
-
-def _compute(
-    spec: RunSpec,
-    plan: OfflinePlan,
-    dataset: Dataset,
-    ledger: Ledger,
-    attempt: str,
-    progress: Callable[[Progress], None] | None,
-) -> _Effort:
-    """Enters the done-records there are, then computes the shards that lack one."""
-    for record in dataset.done_records(ledger.plan.run_key):
-        ledger.add(record)
-    pending = ledger.pending
-    _announce(ledger, len(pending))
-    if not pending:
-        return _Effort()
-    connect()
-    # Unique even where two drivers were given the same name: it tells whose records are whose.
-    me = f"{re.sub(r'[^A-Za-z0-9._-]', '-', attempt)}-{secrets.token_hex(4)}"
-    began = time.monotonic()
-    computed = rows = 0
-    for record in compute(_works(spec, plan, dataset, ledger.plan, me), pending):
-        ledger.add(record)
-        if record.attempt.startswith(f"{me}-"):
-            computed += 1
-            rows += record.counts.rows_in
-        reached = ledger.progress(rows / max(time.monotonic() - began, 1e-9))
-        log.info("%s", reached)
-        if progress is not None:
-            progress(reached)
-    return _Effort(computed, rows, time.monotonic() - began)
-
-
-def _announce(ledger: Ledger, pending: int) -> None:
-    plan = ledger.plan
-    if plan.rows == 0:
-        log.warning("partition %s is empty: an empty snapshot is committed", plan.partition_key)
-    log.info(
-        "run %s: graph %s at version %s, partition %s: %d rows in %d shards, %d already done",
-        plan.run_key,
-        plan.graph,
-        plan.version,
-        plan.partition_key,
-        plan.rows,
-        len(plan.shards),
-        len(plan.shards) - pending,
-    )
-
-
-def _works(
-    spec: RunSpec, plan: OfflinePlan, dataset: Dataset, shards: ShardPlan, me: str
-) -> tuple[Work, ...]:
-    budget = spec.error_budget
-    return tuple(
-        Work(
-            plan=plan,
-            stage=stage,
-            input=shards.input,
-            output=dataset.uri,
-            partition_key=shards.partition_key,
-            run_key=shards.run_key,
-            attempt=me,
-            parameters=spec.parameters,
-            # A small floor judges shares early; it takes more to call a node hopeless.
-            hopeless_after=max(budget.floor, HOPELESS_AFTER) if budget.share < 1 else None,
-        )
-        for stage in range(len(plan.stages))
-    )
+    return usage.model_copy(update={"cost": cost})
 
 
 def _result(
@@ -190,7 +261,6 @@ def _result(
     report = _judged(spec, dataset, manifest)
     for failure in report.failures:
         log.warning("expectation failed: %s", failure)
-    shards = len(manifest.files)  # every shard writes one file, an empty one too
     return RunResult(
         graph=manifest.graph,
         version=manifest.version,
@@ -202,9 +272,10 @@ def _result(
         passed=report.passed,
         failures=report.failures,
         counts=manifest.counts,
-        shards=shards,
+        usage=manifest.usage,
+        shards=manifest.shards,
         shards_computed=effort.shards_computed,
-        shards_resumed=shards - effort.shards_computed,
+        shards_resumed=manifest.shards - effort.shards_computed,
         was_committed=effort.was_committed,
         seconds=time.monotonic() - began,
         rows_per_s=effort.rows / effort.seconds if effort.seconds else 0.0,

@@ -1,242 +1,207 @@
-"""One stage of an offline plan in a worker: a shard comes in as one row, and leaves as one row.
+"""One stage of an offline plan in a worker: shards come in as rows, and leave as rows.
 
-A shard is never split, merged or reordered on its way: Ray moves it as a single value (Arrow IPC
-bytes). The first stage reads the shard inside the call; the last writes its files and publishes
-its done-record inside the call, data first, so whatever is killed, a done-record implies its files.
+The first stage reads a shard inside the call, the last writes it and publishes its done-record
+inside the call. Where a call gets several shards, the next is read and the previous written while
+one is computed.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections import Counter
+import resource
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from pydantic import TypeAdapter
 
-from graphs.planners.offline import OfflinePlan
 from graphs.runtimes.kernel import Kernel, RejectedRow
-from graphs.spec import Counts, DataFile, DoneRecord, Input, Shard
-from graphs.storage.objects import Store
-from graphs.storage.parquet import encode_table
-from graphs.storage.shards import read_shard
-from graphs.storage.snapshots import Dataset, data_path, rejected_path
-from graphs.validation.statistics import of_table
+from graphs.runtimes.ray_data import travel
+from graphs.runtimes.ray_data.publishing import Publisher
+from graphs.runtimes.ray_data.sums import add_usage
+from graphs.runtimes.ray_data.travel import Carry, InFlight
+from graphs.runtimes.ray_data.watchdog import Watchdog, stalled
+from graphs.runtimes.ray_data.work import Work
+from graphs.spec import DoneRecord, NodeUsage, Shard, StageUsage, Usage
+from graphs.storage.inputs import Source
+from graphs.storage.objects import requests_made
+from graphs.storage.snapshots import Dataset
 
-ROW = pa.schema(
-    [
-        ("shard", pa.string()),  # the Shard as JSON
-        ("rows", pa.large_binary()),  # the shard's surviving rows as an Arrow IPC stream
-        ("carry", pa.string()),  # what else is known about them, a Carry as JSON
-        ("done", pa.string()),  # the DoneRecord as JSON, once there is one
-    ]
-)
-"""The one row in which a shard travels from stage to stage."""
+WORKER_LIVES, CAREFUL_LIVES = 3, 2
+"""Times Ray begins a call again whose worker died (out of memory, a crash in native code, a lost
+node), and again where one has died of it before; its own default is to try for ever."""
 
-_NUMBER = "#row"
-"""Column of a travelling table: a row's position in its shard. No port can have that name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Carry:
-    """What happened to a shard in earlier stages."""
-
-    rejected: tuple[RejectedRow, ...]
-    """``row`` is the position in the shard."""
-    filtered: dict[str, int]
-    seconds: dict[str, float]
-
-
-_CARRY = TypeAdapter(Carry)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a worker of one stage needs to know about the run; travels to the workers."""
-
-    plan: OfflinePlan
-    stage: int
-    input: Input
-    output: str
-    partition_key: str
-    run_key: str
-    attempt: str
-    parameters: dict[str, Any]
-    hopeless_after: int | None
-
-    @property
-    def is_first(self) -> bool:
-        return self.stage == 0
-
-    @property
-    def is_last(self) -> bool:
-        return self.stage == len(self.plan.stages) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """A shard's surviving rows, their positions in the shard, and its history."""
-
-    table: pa.Table
-    numbers: np.ndarray[tuple[int], np.dtype[np.int64]]
-    carry: Carry
+_SMALLER = 8
+"""By what batches are divided for each time a shard took its worker down."""
 
 
 class StageWorker:
-    """Computes one stage for one shard after another, its models loaded once."""
+    """Computes one stage for shard after shard, its models loaded once.
+
+    Raises:
+        NodeError: a model could not be loaded.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._stage = work.plan.stages[work.stage]
         self._dataset = Dataset(work.output)
-        self._source = Store.open(work.input.uri)
-        self._problem: Exception | None = None
-        # Ray retries a constructor that raises and hides its error; the first call does neither.
-        try:
-            self._kernel = Kernel(
-                work.plan.graph,
-                self._stage.nodes,
-                parameters=work.parameters,
-                hopeless_after=work.hopeless_after,
-                title=f"graph {work.plan.graph.name!r} at version {work.plan.version}",
-            )
-        except Exception as error:
-            self._problem = error
+        self._source = Source.open(work.input)
+        self._publisher = Publisher(work, self._dataset, self._source)
+        self._kernel = Kernel(
+            work.plan.graph,
+            work.the_stage.nodes,
+            parameters=work.parameters,
+            hopeless_after=work.hopeless_after,
+            title=f"graph {work.plan.graph.name!r} at version {work.plan.version}",
+        )
+        self._watchdog = Watchdog(
+            self._kernel, self._dataset.store, work.run_key, work.plan.profile.stall_s
+        )
+        self._requests_told = requests_made()
+        self._held_since = time.monotonic()
 
-    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """Takes and gives tables of :data:`ROW`, a shard in each row."""
-        if self._problem is not None:
-            raise self._problem
-        for position in range(batch.num_rows):
-            yield self._forward(batch.slice(position, 1))
+    def run(self, batch: pa.Table, tries: int) -> Iterator[pa.Table]:
+        """Takes and gives rows as :mod:`travel` makes them, a shard each.
 
-    def _forward(self, row: pa.Table) -> pa.Table:
-        shard = Shard.model_validate_json(row.column("shard")[0].as_py())
-        if row.column("done")[0].as_py() is not None:
-            return row
-        # A twin, or this very call before its worker died, may have finished the shard meanwhile.
-        found = self._dataset.read_done(self._work.run_key, shard.id)
-        if found is not None:
-            return _row(shard, done=found)
-        arrived = self._read(shard) if self._work.is_first else _unpack(row)
-        computed = self._compute(arrived)
+        Args:
+            batch: the rows that came in.
+            tries: times this call was begun before, and took its worker down.
+
+        Raises:
+            GraphsError: typed, as it was raised here.
+        """
+        if not self._work.the_stage.is_stateful:
+            self._held_since = time.monotonic()
+        rows = [batch.slice(position, 1) for position in range(batch.num_rows)]
         if self._work.is_last:
-            return _row(shard, done=self._publish(shard, computed))
-        return _row(shard, in_flight=computed)
+            yield from self._written_behind(rows, tries)
+        else:
+            for shard, row, computed in self._computed(rows, tries):
+                yield row if computed is None else travel.travelling_row(shard, computed)
 
-    def _read(self, shard: Shard) -> _InFlight:
-        schema = self._work.plan.graph.input_schema
-        table = read_shard(self._source, shard, self._stage.columns_in, schema)
-        return _InFlight(table, np.arange(table.num_rows, dtype=np.int64), Carry((), {}, {}))
+    def _written_behind(self, rows: list[pa.Table], tries: int) -> Iterator[pa.Table]:
+        """Each shard is written while the next is computed."""
+        behind: Future[DoneRecord] | None = None
+        before: Shard | None = None
+        with ThreadPoolExecutor(1) as writer:
+            for shard, row, computed in self._computed(rows, tries):
+                if behind is not None and before is not None:
+                    yield travel.done_row(before, behind.result())
+                    behind = None
+                if computed is None:
+                    yield row
+                    continue
+                before = shard
+                behind = writer.submit(self._publisher.publish, shard, computed, self._told)
+            if behind is not None and before is not None:
+                yield travel.done_row(before, behind.result())
 
-    def _compute(self, arrived: _InFlight) -> _InFlight:
-        computed = self._kernel.run(arrived.table, self._work.plan.profile.batch_rows)
+    def _computed(
+        self, rows: list[pa.Table], tries: int
+    ) -> Iterator[tuple[Shard, pa.Table, InFlight | None]]:
+        """Each shard computed, or its row as it shall go on where nothing is left to do."""
+        ahead = len(rows) > 1 and self._work.is_first
+        with ThreadPoolExecutor(1) if ahead else nullcontext() as reader:
+            upcoming: Future[InFlight | pa.Table] | None = None
+            for position, row in enumerate(rows):
+                arrived = upcoming.result() if upcoming else self._arrived(row, tries)
+                if reader is not None and position + 1 < len(rows):
+                    upcoming = reader.submit(self._arrived, rows[position + 1], tries)
+                shard = travel.shard_of(row)
+                if isinstance(arrived, InFlight):
+                    yield shard, row, self._compute(shard, arrived, tries)
+                else:
+                    yield shard, arrived, None
+
+    def _arrived(self, row: pa.Table, tries: int) -> InFlight | pa.Table:
+        """A shard's rows; or the row as it shall go on, where the shard is done already."""
+        if travel.is_done(row):
+            return row
+        shard = travel.shard_of(row)
+        # A twin, or this very call before its worker died, may have finished the shard meanwhile.
+        found = self._dataset.read_done(self._work.run_key, shard.id) if tries else None
+        if found is not None:
+            return travel.done_row(shard, found)
+        return self._read(shard) if self._work.is_first else travel.unpacked(row)
+
+    def _read(self, shard: Shard) -> InFlight:
+        work = self._work
+        schema = work.plan.graph.input_schema
+        found = self._source.read(shard, work.the_stage.columns_in, schema, work.trouble.bad_file)
+        rows = found.table.num_rows
+        carry = Carry(rows, skipped=found.skipped, usage=Usage(bytes_read=found.bytes_read))
+        return InFlight(found.table, np.arange(rows, dtype=np.int64), carry)
+
+    def _compute(self, shard: Shard, arrived: InFlight, tries: int) -> InFlight:
+        given_up = self._given_up(shard, arrived, tries) if tries else None
+        if given_up is not None:
+            return given_up
+        self._watchdog.now_at(shard.id)
+        work, before = self._work, arrived.carry
+        computed = self._kernel.run(arrived.table, self._batch_rows(tries))
         rejected = tuple(
             RejectedRow(int(arrived.numbers[row.row]), row.node, row.error, row.message)
             for row in computed.rejected
         )
-        table = (
-            self._kernel.select_outputs(computed.table)
-            if self._work.is_last
-            else computed.table.select(list(self._stage.columns_out))
+        carry = replace(
+            before,
+            rejected=before.rejected + rejected,
+            filtered=(before.filtered or {}) | computed.filtered,
+            usage=add_usage([before.usage, self._spent(computed.seconds, computed.rows, tries)]),
         )
+        if not work.is_last:
+            carry = replace(carry, usage=self._told(carry.usage))
+        return InFlight(self._leaving(computed.table), arrived.numbers[computed.kept], carry)
+
+    def _batch_rows(self, tries: int) -> int:
+        smaller: int = _SMALLER ** (tries + self._work.is_careful)
+        return max(1, self._work.the_stage.batch_rows // smaller)
+
+    def _given_up(self, shard: Shard, arrived: InFlight, tries: int) -> InFlight | None:
+        """All rows rejected, where the shard has no life left and the run's policy says so."""
+        work = self._work
+        problem = stalled(self._dataset.store, work.run_key, shard.id)
+        is_over = work.is_careful and tries >= CAREFUL_LIVES
+        if problem is not None and work.trouble.lost_worker == "fail":
+            raise problem
+        if problem is None and not (is_over and work.trouble.lost_worker == "reject"):
+            return None
+        error = type(problem).__name__ if problem else "WorkerLost"
+        message = str(problem or f"took its worker down {tries} times, even in small batches")
+        node = work.the_stage.name
+        rejected = tuple(RejectedRow(int(row), node, error, message) for row in arrived.numbers)
         before = arrived.carry
-        carry = Carry(
-            before.rejected + rejected,
-            before.filtered | computed.filtered,
-            before.seconds | computed.seconds,
+        table = arrived.table.slice(0, 0)
+        table = self._leaving(self._kernel.run(table).table)
+        carry = replace(before, rejected=before.rejected + rejected)
+        return InFlight(table, arrived.numbers[:0], carry)
+
+    def _leaving(self, table: pa.Table) -> pa.Table:
+        """The columns that leave this stage, out of a computed table."""
+        if self._work.is_last:
+            return self._kernel.select_outputs(table)
+        return table.select(list(self._work.the_stage.columns_out))
+
+    def _spent(self, seconds: dict[str, float], rows: dict[str, int], tries: int) -> Usage:
+        nodes = {
+            name: NodeUsage(rows=rows.get(name, 0), seconds=spent)
+            for name, spent in seconds.items()
+        }
+        stage, needs = self._work.the_stage, self._work.the_stage.resources
+        busy = StageUsage(busy_s=sum(seconds.values()), cpus=needs.cpus, gpus=needs.gpus)
+        return Usage(nodes=nodes, stages={stage.name: busy}, retries=tries)
+
+    def _told(self, usage: Usage) -> Usage:
+        """A shard's usage, completed by what this worker took since it was last asked."""
+        requests, now = requests_made(), time.monotonic()
+        needs = self._work.the_stage.resources
+        held = StageUsage(held_s=now - self._held_since, cpus=needs.cpus, gpus=needs.gpus)
+        told = Usage(
+            requests=requests - self._requests_told,
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            stages={self._work.the_stage.name: held},
         )
-        return _InFlight(table, arrived.numbers[computed.kept], carry)
-
-    def _publish(self, shard: Shard, computed: _InFlight) -> DoneRecord:
-        work, store = self._work, self._dataset.store
-        # Ray may run a call twice at once, so the attempt's name alone would not keep files apart.
-        attempt = f"{work.attempt}-{secrets.token_hex(4)}"
-        path = data_path(work.partition_key, work.run_key, shard.id, attempt)
-        files = (_write(store, path, computed.table),)
-        rejected_files: tuple[DataFile, ...] = ()
-        if computed.carry.rejected:
-            path = rejected_path(work.run_key, shard.id, attempt)
-            rejected_files = (_write(store, path, self._rejected(shard, computed.carry.rejected)),)
-        record = DoneRecord(
-            run_key=work.run_key,
-            shard=shard.id,
-            attempt=attempt,
-            files=files,
-            rejected_files=rejected_files,
-            counts=Counts(
-                rows_in=shard.rows,
-                rows_out=computed.table.num_rows,
-                rejected=dict(Counter(row.node for row in computed.carry.rejected)),
-                filtered=computed.carry.filtered,
-            ),
-            statistics=of_table(computed.table),
-            seconds=computed.carry.seconds,
-        )
-        published = self._dataset.write_done(record)
-        if published.attempt != attempt:
-            for file in (*files, *rejected_files):
-                store.delete(file.path)
-        return published
-
-    def _rejected(self, shard: Shard, rows: tuple[RejectedRow, ...]) -> pa.Table:
-        """Rejected rows with why and what they were; the input is read again, they are few."""
-        graph = self._work.plan.graph
-        input = read_shard(self._source, shard, graph.input_schema.names, graph.input_schema)
-        input = input.take([row.row for row in rows]).combine_chunks()
-        batch = input.to_batches()[0]
-        return pa.table(
-            {
-                "key": input.column(graph.key),
-                "shard": [shard.id] * len(rows),
-                "row": pa.array([row.row for row in rows], pa.int64()),
-                "node": [row.node for row in rows],
-                "error": [row.error for row in rows],
-                "message": [row.message for row in rows],
-                "input": batch.to_struct_array(),
-            }
-        )
-
-
-def _write(store: Store, path: str, table: pa.Table) -> DataFile:
-    data = encode_table(table)
-    store.put(path, data)
-    return DataFile(path=path, rows=table.num_rows, bytes=len(data))
-
-
-def shard_rows(shards: tuple[Shard, ...]) -> list[pa.Table]:
-    """Shards as they enter the first stage, each a table of one row."""
-    return [_row(shard) for shard in shards]
-
-
-def _row(
-    shard: Shard, *, in_flight: _InFlight | None = None, done: DoneRecord | None = None
-) -> pa.Table:
-    values = {
-        "shard": shard.model_dump_json(),
-        "rows": None if in_flight is None else _pack(in_flight),
-        "carry": None if in_flight is None else _CARRY.dump_json(in_flight.carry).decode(),
-        "done": None if done is None else done.model_dump_json(),
-    }
-    return pa.Table.from_pylist([values], schema=ROW)
-
-
-def _pack(in_flight: _InFlight) -> bytes:
-    table = in_flight.table.append_column(_NUMBER, pa.array(in_flight.numbers, pa.int64()))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
-
-
-def _unpack(row: pa.Table) -> _InFlight:
-    with pa.ipc.open_stream(row.column("rows")[0].as_buffer()) as reader:
-        table = reader.read_all()
-    return _InFlight(
-        table=table.drop_columns([_NUMBER]),
-        numbers=table.column(_NUMBER).to_numpy(),
-        carry=_CARRY.validate_json(row.column("carry")[0].as_py()),
-    )
+        self._requests_told, self._held_since = requests, now
+        return add_usage([usage, told])

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from graphs.errors import CredentialsRejected, InputChanged, InputNotFound, SchemaMismatch
 from graphs.spec import Input, Shard
-from graphs.storage.objects import Store
+from graphs.storage.inputs import Shards, Source, list_input, plan_shards, run_key
+from graphs.storage.objects import ObjectInfo, Store
 from graphs.storage.parquet import encode_table
-from graphs.storage.shards import list_input, plan_shards, read_shard, run_key
 from tests.storage import servers
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])
@@ -24,7 +26,7 @@ def write(root: str, path: str, table: pa.Table, group_rows: int | None = None) 
     Store.open(root).put(path, encode_table(table, group_rows))
 
 
-def plan(input: Input, partition_key: str = "all", **limits: int) -> tuple[Shard, ...]:
+def plan(input: Input, partition_key: str = "all", **limits: int) -> Shards:
     return plan_shards(
         input,
         list_input(input, partition_key),
@@ -35,7 +37,7 @@ def plan(input: Input, partition_key: str = "all", **limits: int) -> tuple[Shard
 
 
 def read(input: Input, shard: Shard) -> pa.Table:
-    return read_shard(Store.open(input.uri), shard, SCHEMA.names, SCHEMA)
+    return Source.open(input).read(shard, SCHEMA.names, SCHEMA).table
 
 
 def test_small_files_are_packed_and_large_ones_split_by_row_group(root: str) -> None:
@@ -71,7 +73,7 @@ def test_only_the_columns_asked_for_come_back_in_the_types_asked_for(root: str) 
         root, "a.parquet", rows(0, 3).cast(pa.schema([("id", pa.large_string()), ("n", "int32")]))
     )
     (shard,) = plan(Input(uri=root))
-    table = read_shard(Store.open(root), shard, ["n"], SCHEMA)
+    table = Source.open(Input(uri=root)).read(shard, ["n"], SCHEMA).table
     assert table.equals(rows(0, 3).select(["n"]))
 
 
@@ -143,28 +145,35 @@ def test_an_object_that_changed_after_planning_is_not_read(root: str) -> None:
 def test_an_object_that_changes_between_two_reads_of_it_is_noticed(root: str) -> None:
     # Given a file so large that its footer and its columns are read by separate requests
     input = Input(uri=root)
-    noise = pa.table({"id": [f"{n * 7919 % 999983:06d}" for n in range(200_000)]})
-    noise = noise.append_column("n", pa.array(range(200_000)))
-    write(root, "a.parquet", noise)
-    (shard,) = plan(input, shard_rows=10**6)
-    store = ChangesAfterFirstRead(Store.open(root), lambda: write(root, "a.parquet", rows(0, 5)))
+    noise = pa.table({"id": [hashlib.md5(b"%d" % n).hexdigest() for n in range(400_000)]})
+    write(root, "a.parquet", noise.append_column("n", pa.array(range(400_000))))
+    (shard,) = plan(input, shard_rows=10**7)
+    place = ChangesOnSecondRequest(Store.open(root), lambda: write(root, "a.parquet", rows(0, 5)))
     with pytest.raises(InputChanged, match=r"a\.parquet"):
-        read_shard(store, shard, SCHEMA.names, SCHEMA)  # type: ignore[arg-type]
+        Source(input, place).read(shard, SCHEMA.names, SCHEMA)
 
 
-class ChangesAfterFirstRead:
+class ChangesOnSecondRequest:
+    """A place whose object is replaced while it is being read."""
+
     def __init__(self, store: Store, change: Callable[[], None]) -> None:
         self._store, self._change = store, change
-        self._reads = 0
+        self._requests = 0
 
-    def read_range(self, path: str, start: int | None, length: int, etag: str) -> tuple[bytes, int]:
-        self._reads += 1
-        if self._reads == 2:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def info(self, path: str) -> ObjectInfo | None:
+        self._change()  # of a local file, this is the last thing asked
+        return self._store.info(path)
+
+    def read_range(
+        self, path: str, start: int | None, length: int, etag: str
+    ) -> tuple[memoryview, int]:
+        self._requests += 1
+        if self._requests == 2:
             self._change()
         return self._store.read_range(path, start, length, etag)
-
-    def uri_of(self, path: str) -> str:
-        return self._store.uri_of(path)
 
 
 def test_an_object_that_vanished_after_planning_is_named(root: str) -> None:
