@@ -11,7 +11,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo up down test check bench clean
+.PHONY: help setup demo up down test check chaos bench clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -49,6 +49,9 @@ check: setup  ## lint, types, contracts and the tests that need no server
 	@ruff format --check
 	@python -m mypy
 	@python -m pytest -m 'not server'
+
+chaos: setup  ## kill everything 200 times during one run, and count rows (up to 40 minutes)
+	@python -m tests.chaos
 
 bench: setup  ## measure against hand-written Ray code
 	@python -m benchmarks

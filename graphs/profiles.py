@@ -59,7 +59,7 @@ class OfflineProfile(Profile):
     batch_rows: int | None = Field(
         default=None,
         ge=1,
-        description="rows a node gets at once; None: 1,024 where a stage holds a model, else 16,384",
+        description="rows a node gets at once; None: 1,024 beside a model, else 16,384",
     )
     nodes: dict[str, StageScale] = Field(
         default_factory=dict, description="scale of the stages that hold these nodes"
@@ -71,7 +71,8 @@ class OfflineProfile(Profile):
 
     @model_validator(mode="after")
     def workers_are_ordered(self) -> Self:
-        for where, scale in [("", self), *self.nodes.items()]:
+        scales: list[tuple[str, OfflineProfile | StageScale]] = [("", self), *self.nodes.items()]
+        for where, scale in scales:
             low = scale.workers_min or self.workers_min
             high = scale.workers_max or self.workers_max
             if low > high:

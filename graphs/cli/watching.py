@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console, Group, RenderableType
+from rich.highlighter import NullHighlighter
 from rich.live import Live
 from rich.logging import RichHandler
 from rich.progress_bar import ProgressBar
@@ -79,7 +80,11 @@ def watching(on: Console | None = None) -> Iterator[Watch]:
         yield lambda progress: None
         return
     logged = RichHandler(
-        console=on, show_time=False, show_level=False, show_path=False, markup=False
+        console=on,
+        show_time=False,
+        show_level=False,
+        show_path=False,
+        highlighter=NullHighlighter(),
     )
     logging.basicConfig(level=logging.INFO, handlers=[logged], format="%(message)s")
     lines = logging.getLogger("graphs.run.progress")
@@ -94,16 +99,20 @@ def watching(on: Console | None = None) -> Iterator[Watch]:
 
 def bars(progress: Progress) -> RenderableType:
     """How far a run has come, as bars: the run, its stages, and the speed of its nodes."""
+    is_over = progress.shards_done == progress.shards
     table = Table.grid(padding=(0, 1))
-    for can_wrap in (False, False, False, True):
-        table.add_column(no_wrap=not can_wrap)
-    _add(table, "run", progress.shards_done, progress.shards, _told(progress))
+    for can_fold in (True, False, False, True):
+        table.add_column(no_wrap=not can_fold, overflow="fold")
+    _add(table, "run", progress.shards_done, progress.shards, "")
     for stage in progress.stages:
-        running = f"{stage.shards_running} running, {stage.workers} workers"
-        _add(table, f"  {stage.name}", stage.shards_done, progress.shards, running)
+        # The account of the stages comes now and then, so at the end it may be a little old.
+        done = progress.shards if is_over else stage.shards_done
+        workers = f"{stage.workers} worker{'' if stage.workers == 1 else 's'}"
+        running = "" if is_over else f"{stage.shards_running} running, {workers}"
+        _add(table, f"  {stage.name}", done, progress.shards, running)
     slowest = sorted(progress.nodes.items(), key=lambda node: node[1])[:_SHOWN_NODES]
-    nodes = Text(" · ".join(f"{name} {speed:,.0f} rows/s" for name, speed in slowest), "dim")
-    return Group(table, nodes) if slowest else table
+    nodes = " · ".join(f"{name} {speed:,.0f} rows/s" for name, speed in slowest)
+    return Group(table, Text(_told(progress)), *([Text(nodes, "dim")] if nodes else []))
 
 
 def _add(table: Table, name: str, done: int, of: int, told: str) -> None:
@@ -116,15 +125,14 @@ def _add(table: Table, name: str, done: int, of: int, told: str) -> None:
 
 
 def _told(progress: Progress) -> str:
-    rows = f"{progress.rows_done:,}"
-    if progress.rows is not None:
-        rows += f"/{progress.rows:,}"
-    words = [f"{rows} rows", f"{progress.rows_per_s:,.0f} rows/s"]
+    of = "" if progress.rows is None else f"/{progress.rows:,}"
+    words = [f"{progress.rows_done:,}{of} rows"]
     if progress.rejected:
-        words.insert(1, f"{progress.rejected:,} rejected")
+        words.append(f"{progress.rejected:,} rejected")
+    words.append(f"{progress.rows_per_s:,.0f} rows/s")
     if progress.eta_s is not None and progress.shards_done < progress.shards:
         words.append(f"{_minutes(progress.eta_s)} left")
-    return ", ".join(words)
+    return " · ".join(words)
 
 
 def _minutes(seconds: float) -> str:

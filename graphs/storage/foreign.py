@@ -26,13 +26,11 @@ from graphs.errors import (
 _CREDENTIALS_REMEDY = (
     "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL where this runs"
 )
-_FULL_REMEDY = (
-    "Free some space there, or write elsewhere, and run again: what is done stays done"
-)
+_FULL_REMEDY = "Free some space there, or write elsewhere, and run again: what is done stays done"
 # ENOSPC, EDQUOT and EFBIG of a file system; what S3's servers say.
 _FULL = re.compile(r"\(os error (28|122|27)\)|507 Insufficient Storage|StorageFull|QuotaExceeded")
 _SLOW_REMEDY = (
-    "It was asked again for a minute; use fewer workers, spread the data over more prefixes, or "
+    "It was asked again for a while; use fewer workers, spread the data over more prefixes, or "
     "raise the store's limits"
 )
 _SLOW = re.compile(r"SlowDown|503 Service Unavailable|429 Too Many Requests|TooManyRequests")

@@ -10,9 +10,7 @@ the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOIN
 from __future__ import annotations
 
 import fcntl
-import math
 import os
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,38 +31,24 @@ from graphs.errors import (
     Superseded,
 )
 from graphs.storage.foreign import mapped_errors
+from graphs.storage.pages import PAGE, list_folder, list_objects, pages
+from graphs.storage.requests import count, requests_made
 
-# Connection errors and answers of 5xx are tried again after a wait that doubles, with jitter.
-# Bounded, so a store that is away fails the run within about a minute instead of hanging it.
-_RETRIES: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}
+__all__ = ["Object", "ObjectInfo", "Store", "requests_made"]
+
+# Cut connections and answers of 5xx are tried again, after waits that grow and are jittered.
+# Bounded, so a store that is away fails the run within about a minute instead of hanging it; and
+# long enough, some 15 s, to outlast a burst of 503 SlowDown.
+_RETRIES: Any = {
+    "max_retries": 10,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=10),
+        "base": 3,
+    },
+}
 _CLIENT: Any = {"allow_http": True, "timeout": timedelta(seconds=60)}
-
-
-_PAGE = 1000
-"""Objects on a page of a listing, in every S3."""
-
-
-class _Requests:
-    """Requests that the stores of this process have sent."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.made = 0
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self.made += count
-
-
-_requests = _Requests()
-
-
-def requests_made() -> int:
-    """Requests that this process has sent to S3 so far, each page of a listing one of them.
-
-    What the client sends again after a lost answer or a 503 is not seen from here.
-    """
-    return _requests.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +223,12 @@ class Store:
             raise Superseded("the object is gone", self.uri_of(path)) from error
         raise Superseded("the object has changed", self.uri_of(path))
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[ObjectInfo]:
         """Every object below a folder-like prefix, sorted by path; empty when there is none.
+
+        Args:
+            prefix: the folder.
+            after: only paths that sort after this one; the others cost no request.
 
         Raises:
             BucketNotFound: the bucket does not exist.
@@ -252,10 +240,9 @@ class Store:
                 ObjectInfo(
                     meta["path"], str(meta["e_tag"]), int(meta["size"]), meta["last_modified"]
                 )
-                for chunk in obstore.list(self._reading, prefix or None, chunk_size=_PAGE)
-                for meta in chunk
+                for meta in list_objects(self._reading, prefix or None, after)
             ]
-        self._count(_pages(len(found)) - 1)
+        self._count(pages(len(found)) - 1)
         return iter(sorted(found, key=lambda info: info.path))
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
@@ -267,8 +254,8 @@ class Store:
         if self.is_local and not Path(self.uri).is_dir():
             return ()
         with self._asking(prefix):
-            found = obstore.list_with_delimiter(self._reading, prefix or None)
-        self._count(_pages(len(found["common_prefixes"]) + len(found["objects"])) - 1)
+            found = list_folder(self._reading, prefix or None)
+        self._count(pages(len(found["common_prefixes"]) + len(found["objects"])) - 1)
         return tuple(sorted(path.rpartition("/")[2] for path in found["common_prefixes"]))
 
     def delete(self, path: str) -> None:
@@ -282,9 +269,9 @@ class Store:
             for path in paths:
                 self.delete(path)
             return
-        for start in range(0, len(paths), _PAGE):
+        for start in range(0, len(paths), PAGE):
             with self._asking(paths[start]):
-                obstore.delete(self._reading, list(paths[start : start + _PAGE]))
+                obstore.delete(self._reading, list(paths[start : start + PAGE]))
 
     def uri_of(self, path: str) -> str:
         """The full URI of an object."""
@@ -325,7 +312,7 @@ class Store:
 
     def _count(self, requests: int) -> None:
         if not self.is_local:
-            _requests.add(requests)
+            count(requests)
 
     @property
     def _reading(self) -> Any:
@@ -335,10 +322,6 @@ class Store:
     @property
     def _writing(self) -> Any:
         return self._backend if self._backend is not None else LocalStore(self.uri, mkdir=True)
-
-
-def _pages(objects: int) -> int:
-    return max(1, math.ceil(objects / _PAGE))
 
 
 def _is_refused(write: Callable[[], str], refusal: type[StorageError]) -> bool:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from graphs.errors import StorageError
 from graphs.spec import DoneRecord
-from graphs.storage.layout import done_folder, packs_folder
+from graphs.storage.layout import done_folder, done_path, new_pack_path, packs_folder
 from graphs.storage.objects import Store
 from graphs.storage.records import decode
 
@@ -26,6 +28,9 @@ U = TypeVar("U")
 
 READERS = 16
 """Requests in flight while done-records or files are read; they wait on the network."""
+
+PACK = 1000
+"""Done-records of a pack: few enough to lose little, enough to read two thousand a second."""
 
 _PACKS_AHEAD = 4
 
@@ -60,11 +65,17 @@ def decode_pack(data: bytes, where: str) -> Iterator[DoneRecord]:
         log.warning("%s is no pack; its done-records are read one by one (%s)", where, error)
 
 
-def done_records(store: Store, run_key: str) -> Iterator[DoneRecord]:
+def done_records(store: Store, run_key: str, repack_as: str | None = None) -> Iterator[DoneRecord]:
     """Every done-record of a run, each shard once: packs first, then those that no pack holds.
 
     Holds a few packs and the names of the done-records, whatever the number of shards. A shard
     that is done while this reads may or may not be among them.
+
+    Args:
+        store: the dataset's.
+        run_key: which run.
+        repack_as: an attempt, to pack what no pack holds, so that the next resume need not read it
+            one by one; ``None`` writes nothing.
     """
     packed = set[str]()
     paths = [info.path for info in store.list(packs_folder(run_key))]
@@ -73,12 +84,42 @@ def done_records(store: Store, run_key: str) -> Iterator[DoneRecord]:
             if record.shard not in packed:
                 packed.add(record.shard)
                 yield record
-    rest = (
-        info.path for info in store.list(done_folder(run_key)) if _shard(info.path) not in packed
-    )
-    yield from in_order(
-        lambda path: decode(DoneRecord, store.read(path), store.uri_of(path)), rest, READERS
-    )
+    singles = store.list(done_folder(run_key), after=_all_packed_up_to(run_key, packed))
+    rest = (info.path for info in singles if _shard(info.path) not in packed)
+    found = in_order(lambda path: (path, store.read(path)), rest)
+    while some := list(islice(found, PACK)):
+        lines = []
+        for path, data in some:
+            record = decode(DoneRecord, data, store.uri_of(path))
+            lines.append(record.model_dump_json().encode())
+            yield record
+        if repack_as is not None:
+            write_pack(store, run_key, repack_as, lines)
+
+
+def write_pack(
+    store: Store, run_key: str, attempt: str, records: Iterable[DoneRecord | bytes]
+) -> None:
+    """Writes published done-records as a pack; where that fails, a resume takes longer."""
+    path = new_pack_path(run_key, attempt)
+    try:
+        store.put(path, encode_pack(records))
+    except StorageError as error:
+        log.warning("a pack of done-records could not be written: %s", error)
+
+
+def _all_packed_up_to(run_key: str, packed: AbstractSet[str]) -> str | None:
+    """Path of the last done-record before which every shard is packed: what need not be listed.
+
+    Shards are done nearly in the order of the plan, so that is most of them, and a listing of a
+    million objects is a thousand requests, one after the other.
+    """
+    width = len(next(iter(packed), ""))
+    ids = (f"{number:0{width}d}" for number in range(len(packed)))
+    last = None
+    for id in takewhile(packed.__contains__, ids):
+        last = id
+    return None if last is None else done_path(run_key, last)
 
 
 def _shard(path: str) -> str:

@@ -139,6 +139,8 @@ class Dataset:
     def write_pack(self, run_key: str, attempt: str, records: Iterable[DoneRecord | bytes]) -> None:
         """Keeps published done-records once more, many in one object, for a quick resume.
 
+        Where the store refuses, a warning says so: nothing depends on packs but time.
+
         Args:
             run_key: whose they are.
             attempt: who writes; part of the object's name.
@@ -146,16 +148,20 @@ class Dataset:
                 gathers them first should keep their JSON: a thousand records in memory cost
                 Python's garbage collector several times what it takes to read and add them up.
         """
-        path = layout.new_pack_path(run_key, attempt)
-        self.store.put(path, packs.encode_pack(records))
+        packs.write_pack(self.store, run_key, attempt, records)
 
-    def done_records(self, run_key: str) -> Iterator[DoneRecord]:
+    def done_records(self, run_key: str, repack_as: str | None = None) -> Iterator[DoneRecord]:
         """Every done-record of a run, each shard once, in no particular order.
 
         Reads the packs and then, one by one, the records that no pack holds; keeps the names of
         the shards in memory, not the records.
+
+        Args:
+            run_key: which run.
+            repack_as: an attempt that resumes the run, to pack what no pack holds for the next
+                one; ``None`` writes nothing.
         """
-        return packs.done_records(self.store, run_key)
+        return packs.done_records(self.store, run_key, repack_as)
 
     # --- the commit ---
 

@@ -37,19 +37,19 @@ BUGS: dict[str, Callable[[pa.Table], pa.Table]] = {
 def plant_everywhere() -> None:
     """Make every worker and replica of a cluster wrong for runs and applications named after a
     bug; Ray calls this when it starts a process."""
-    stage: Any = import_module("graphs.runtimes.ray_data.stage")
+    sink: Any = import_module("graphs.storage.sinks.parquet").ParquetWriter
     answering: Any = import_module("graphs.runtimes.ray_serve.answering")
-    write, rows_of = stage._write, answering.rows_of
+    write, rows_of = sink.write, answering.rows_of
 
-    def written(store: Any, path: str, table: pa.Table) -> Any:
-        return write(store, path, _bugged(store.uri, table))
+    def written(self: Any, table: pa.Table, **names: str) -> Any:
+        return write(self, _bugged(self._stores[0].uri, table), **names)
 
     def answered(table: pa.Table) -> Any:
         from ray import serve
 
         return rows_of(_bugged(serve.get_replica_context().app_name, table))
 
-    stage._write = written
+    sink.write = written
     answering.rows_of = answered
 
 

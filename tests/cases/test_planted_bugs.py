@@ -15,7 +15,8 @@ from graphs import rewrites
 from graphs.compiler import compile
 from graphs.runtimes import inline as inline_runtime
 from graphs.runtimes.kernel import Kernel, control
-from graphs.runtimes.ray_data import stage
+from graphs.storage.sinks.base import Written
+from graphs.storage.sinks.parquet import ParquetWriter
 from tests.cases.carrying_out import inline, on_ray_data, on_ray_serve
 from tests.cases.case import Case, Outcome, differences
 from tests.cases.conftest import private_ray
@@ -63,10 +64,19 @@ def test_a_bug_in_the_inline_runtime_turns_a_case_red(
 def test_a_bug_in_what_a_stage_writes_turns_a_case_red(
     bug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = stage._write
-    monkeypatch.setattr(stage, "_write", lambda s, p, table: write(s, p, BUGS[bug](table)))
+    plant(BUGS[bug], monkeypatch)
 
     assert RED[bug] in differences(CASE, in_stages(tmp_path))
+
+
+def plant(bug: Callable[[pa.Table], pa.Table], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes what a stage writes wrong."""
+    write = ParquetWriter.write
+
+    def written(self: ParquetWriter, table: pa.Table, **names: str) -> Written:
+        return write(self, bug(table), **names)
+
+    monkeypatch.setattr(ParquetWriter, "write", written)
 
 
 def in_stages(folder: Path) -> Outcome:
@@ -74,9 +84,7 @@ def in_stages(folder: Path) -> Outcome:
 
 
 def a_stage_drops_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = stage._write
-    drop = BUGS["drop_a_null"]
-    monkeypatch.setattr(stage, "_write", lambda s, p, table: write(s, p, drop(table)))
+    plant(BUGS["drop_a_null"], monkeypatch)
 
 
 def filters_run_where_they_are_wired(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from graphs.runtimes.ray_data import travel
 from graphs.runtimes.ray_data.stage import StageWorker
 from graphs.runtimes.ray_data.work import Work
 from graphs.spec import DoneRecord, Input
+from graphs.storage.file_lists import listed, read_rows
 from graphs.storage.inputs import list_input, plan_shards
 from graphs.storage.objects import Store
 from graphs.storage.parquet import encode_table
@@ -129,14 +130,15 @@ def _published(dataset: Dataset, records: Sequence[DoneRecord]) -> Outcome:
         for row in _rows_of(dataset, record):
             place = int(row["shard"]) * A_SHARD + row["row"]
             rejected.append((place, row["node"], row["error"], row["message"]))
-    table = pa.concat_tables([dataset._read_files([file], None) for file in files])
+    table = read_rows(dataset.store, listed(files), None)
     return Outcome(table, tuple(sorted(rejected)), dict(filtered))
 
 
 def _rows_of(dataset: Dataset, record: DoneRecord) -> list[dict[str, Any]]:
     if not record.rejected_files:
         return []
-    found: list[dict[str, Any]] = dataset._read_files(record.rejected_files, None).to_pylist()
+    table = read_rows(dataset.store, listed(record.rejected_files), None)
+    found: list[dict[str, Any]] = table.to_pylist()
     return found
 
 

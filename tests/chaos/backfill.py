@@ -1,6 +1,6 @@
 """Replaces a partition again and again, each run's number in every row, until a file exists.
 
-    python -m tests.chaos.backfill <RunSpec as JSON> <file>
+python -m tests.chaos.backfill <RunSpec as JSON> <file>
 """
 
 from __future__ import annotations

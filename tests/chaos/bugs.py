@@ -80,7 +80,7 @@ def run_key_without_version() -> None:
     """A run goes by the same name after its graph has changed, and so resumes what is no longer
     its own."""
     import_module("graphs.runtimes.ray_data.driver")
-    right = import_module("graphs.storage.shards").run_key
+    right = import_module("graphs.storage.inputs").run_key
 
     def wrong(version: str, *others: Any, **more: Any) -> Any:
         return right("any", *others, **more)

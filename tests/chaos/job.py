@@ -1,6 +1,6 @@
-"""One attempt at a run, in a process of its own: ``graphs job``, with a bug planted if one is named.
+"""One attempt at a run, in a process of its own: ``graphs job``, with a bug if one is named.
 
-    python -m tests.chaos.job <bug or ""> <the arguments of graphs job>
+python -m tests.chaos.job <bug or ""> <the arguments of graphs job>
 """
 
 from __future__ import annotations

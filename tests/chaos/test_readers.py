@@ -60,7 +60,9 @@ def by_pyarrow() -> Reader:
 def _file_system() -> s3fs.S3FileSystem:
     # Nothing remembered: what is listed and read is what is there now.
     return s3fs.S3FileSystem(
-        endpoint_url=os.environ["AWS_ENDPOINT_URL"], skip_instance_cache=True, use_listings_cache=False
+        endpoint_url=os.environ["AWS_ENDPOINT_URL"],
+        skip_instance_cache=True,
+        use_listings_cache=False,
     )
 
 
@@ -122,9 +124,7 @@ def _manifest(dataset: Dataset) -> Manifest:
 def test_readers_of_the_manifest_never_see_a_mix_of_two_runs(
     world: World, place: str, tmp_path: Path
 ) -> None:
-    expected = sorted(
-        f"row {n}" for n in write_input(place, SHARDS) if not scoring.is_rejected(n)
-    )
+    expected = sorted(f"row {n}" for n in write_input(place, SHARDS) if not scoring.is_rejected(n))
     with backfill(world, place, tmp_path), ThreadPoolExecutor(3) as pool:
         dataset = Dataset(f"{place}/output")
         await_condition(lambda: dataset.read_manifest(PARTITION))

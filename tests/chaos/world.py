@@ -26,6 +26,8 @@ from tests.chaos import scoring
 from tests.chaos.proxy import Proxy
 
 SHARD_ROWS = 20
+FIRST = -10
+"""The first number; negative ones are rejected."""
 PARTITION = "2026-01-01"
 
 
@@ -187,8 +189,7 @@ def write_input(
         gate: for a shard, the path of a file that it waits for; empty for none.
         per_file: shards of a file, one in each of its row groups.
     """
-    # From -20, so that one shard has negative numbers only, and so no row of it comes out.
-    numbers = range(-SHARD_ROWS, (shards - 1) * SHARD_ROWS)
+    numbers = range(FIRST, FIRST + shards * SHARD_ROWS)
     store = Store.open(f"{place}/input/day={PARTITION}")
     for first in range(0, shards, per_file):
         of_file = range(first, min(first + per_file, shards))

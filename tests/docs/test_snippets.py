@@ -16,6 +16,7 @@ from graphs.cli import app
 
 ROOT = Path(__file__).parents[2]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "authoring.md"
+OFFLINE = ROOT / "docs" / "offline.md"
 DAG = "with DAG("
 
 
@@ -57,7 +58,7 @@ def test_the_snippets_of_a_document_run_in_order(document, name, tmp_path, monke
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("document", [GUIDE, README])
+@pytest.mark.parametrize("document", [GUIDE, README, OFFLINE])
 def test_every_document_has_snippets_of_both_kinds(document):
     assert list(blocks(document, "python"))
     assert commands(document)
@@ -79,7 +80,7 @@ def test_the_readme_is_short():
     assert len(README.read_text().splitlines()) < 150
 
 
-@pytest.mark.parametrize("document", [GUIDE, README])
+@pytest.mark.parametrize("document", [GUIDE, README, OFFLINE])
 def test_links_to_files_lead_somewhere(document):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
 

@@ -308,6 +308,20 @@ def test_replaying_a_snapshot_without_rejected_rows_does_nothing(dataset):
     assert told("replay", dataset.uri, DAY)["rejected"] == 0
 
 
+def test_ctrl_c_says_how_to_go_on(dataset, tmp_path, monkeypatch):
+    def stopped(spec, *, attempt, progress):
+        progress(Progress.model_validate({**REACHED.model_dump(), "run_key": "aaaa1111"}))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphs.runtimes.ray_data.run", stopped)
+    options = ("--on", "ray", "--input", tmp_path, "--output", dataset.uri)
+    command = ["run", "tests.library.toy:toy", *map(str, options)]
+    result = CliRunner().invoke(app, command)
+
+    assert result.exit_code == 130
+    assert f"`graphs runs resume {dataset.uri} aaaa1111` goes on" in result.stderr
+
+
 # --- progress ------------------------------------------------------------------------------------
 
 REACHED = Progress(
@@ -326,22 +340,29 @@ REACHED = Progress(
 def shown_by(progress: Progress) -> str:
     on = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     on.print(bars(progress))
-    return " ".join(on.export_text().split())
+    return " ".join(on.export_text().replace("━", "").split())
 
 
 def test_bars_show_the_run_its_stages_and_its_slowest_nodes():
     shown = shown_by(REACHED)
 
-    assert "5/20 shards 500/2,000 rows, 3 rejected, 123 rows/s, 1:02:03 left" in shown
-    assert "halve → Shift" in shown
+    assert "5/20 shards halve → Shift" in shown
     assert "7/20 shards 2 running, 4 workers" in shown
+    assert "500/2,000 rows · 3 rejected · 123 rows/s · 1:02:03 left" in shown
     assert shown.endswith("Shift 250 rows/s · halve 1,000 rows/s")
 
 
 def test_bars_need_to_know_neither_the_rows_nor_the_rest():
     shown = shown_by(REACHED.model_copy(update={"rows": None, "eta_s": None, "nodes": {}}))
 
-    assert "500 rows, 3 rejected, 123 rows/s" in shown
+    assert shown.endswith("500 rows · 3 rejected · 123 rows/s")
+
+
+def test_bars_of_a_run_that_is_over_are_full():
+    shown = shown_by(REACHED.model_copy(update={"shards_done": 20}))
+
+    assert shown.count("20/20 shards") == 2
+    assert "running" not in shown
     assert "left" not in shown
 
 

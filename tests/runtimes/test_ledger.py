@@ -34,7 +34,12 @@ from graphs.storage.inputs import Shards
 from graphs.storage.snapshots import Dataset
 
 
-def book(*rows: int | None, budget: ErrorBudget | None = None, sizes: Sequence[int] = ()) -> Ledger:
+def book(
+    *rows: int | None,
+    budget: ErrorBudget | None = None,
+    sizes: Sequence[int] = (),
+    budget_rows: int | None = None,
+) -> Ledger:
     """The ledger of a run whose shards have that many rows, ``None`` where nobody knows."""
     shards = Shards.of(
         Shard(
@@ -54,7 +59,7 @@ def book(*rows: int | None, budget: ErrorBudget | None = None, sizes: Sequence[i
         bytes=shards.bytes,
         shards_at="",
     )
-    return Ledger(plan, shards, budget or ErrorBudget(share=1))
+    return Ledger(plan, shards, budget or ErrorBudget(share=1), budget_rows)
 
 
 def done(shard: int, rows_in: int, rows_out: int, **rejected: int) -> DoneRecord:
@@ -349,6 +354,19 @@ def test_a_replay_moves_rejected_rows_to_where_they_ended(tmp_path: Path) -> Non
     assert after.statistics["n"].count == 15 + 2
     assert [(one.run_key, one.version, one.rows) for one in after.replays] == [("before", "v0", 4)]
     assert after.versions == ("v0", "v")
+
+
+def test_the_budget_of_a_replay_is_that_of_the_whole_snapshot() -> None:
+    # Given 4 of 400 rows rejected, a budget of 1 in 100, and a fix that mends one of them
+    half_mended = done(0, 4, 1, parse=3)
+    budget = ErrorBudget(share=0.01, floor=0)
+    # Then that is no reason to refuse the new snapshot
+    ledger = book(4, budget=budget, budget_rows=400)
+    ledger.add(half_mended)
+    assert ledger.pending.size == 0
+    # But of the four rows alone it would be
+    with pytest.raises(ErrorBudgetSpent):
+        book(4, budget=budget).add(half_mended)
 
 
 def test_a_replay_of_a_replay_names_both_snapshots(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.storage import servers
+from tests.storage.tables import KINDS, Table, table_of
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,28 @@ def root(
         return
     use_s3(request.getfixturevalue("moto"))
     yield f"s3://lake/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every table format that a sink can commit to."""
+    return str(request.param)
+
+
+@pytest.fixture
+def table(kind: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """A table that does not exist yet, once per format and per kind of store."""
+    return table_of(kind, root, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def s3_table(
+    kind: str,
+    moto: str,
+    use_s3: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Table:
+    """A table on S3 that does not exist yet, once per format."""
+    use_s3(moto)
+    return table_of(kind, f"s3://lake/{uuid.uuid4().hex}", tmp_path, monkeypatch)

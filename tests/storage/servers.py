@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CONDITIONAL = ("if-match", "if-none-match")
+SLOW_DOWN = (
+    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
 
 
 @contextmanager
@@ -61,6 +64,8 @@ def proxy(
     drop: tuple[str, ...] = (),
     cut: Callable[[str, str], bool] = lambda method, path: False,
     block: Callable[[str, str], bool] = lambda method, path: False,
+    throttle: Callable[[str, str], bool] = lambda method, path: False,
+    halve: Callable[[str, str], bool] = lambda method, path: False,
 ) -> Iterator[str]:
     """An HTTP proxy in front of a server.
 
@@ -70,6 +75,8 @@ def proxy(
         cut: given method and path, whether to close the connection instead of answering after
             the request was carried out.
         block: given the same, whether to close the connection without carrying it out.
+        throttle: given the same, whether to answer 503 SlowDown without carrying it out.
+        halve: given the same, whether to close the connection in the middle of the answer.
     """
 
     class Spoiler(BaseHTTPRequestHandler):
@@ -79,6 +86,9 @@ def proxy(
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if block(self.command, self.path):
                 self._hang_up()
+                return
+            if throttle(self.command, self.path):
+                self._answer(503, SLOW_DOWN)
                 return
             headers = {k: v for k, v in self.headers.items() if k.lower() not in drop}
             connection = http.client.HTTPConnection(upstream.removeprefix("http://"))
@@ -97,7 +107,18 @@ def proxy(
             length = answer.getheader("content-length") if is_head else str(len(content))
             self.send_header("content-length", length or "0")
             self.end_headers()
-            if not is_head:
+            if halve(self.command, self.path):
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+                self._hang_up()
+            elif not is_head:
+                self.wfile.write(content)
+
+        def _answer(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
                 self.wfile.write(content)
 
         def _hang_up(self) -> None:

@@ -6,9 +6,13 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
+import pytest
 
 from graphs.spec import DeltaSink, IcebergSink, LanceSink, Manifest, Sink
 from graphs.storage.sinks import SinkWriter, Written, open_sink
@@ -63,6 +67,13 @@ class Table:
             counts[run] = counts.get(run, 0) + 1
         return counts
 
+    def runs_by_duckdb(self) -> dict[str, int]:
+        """The same, by DuckDB over the format's own Arrow reader."""
+        source = arrow_reader(self.kind, self.sink)
+        with duckdb.connect() as connection:
+            connection.register("source", source)
+            return dict(connection.sql("select run, count(*) from source group by run").fetchall())
+
     def versions(self) -> int:
         """How many commits the table has seen."""
         return versions(self.kind, self.sink)
@@ -79,6 +90,15 @@ class Run:
         self.writer.commit(self.manifest, fragments(self.written), self.before)
 
 
+def table_of(kind: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """A table below ``root``; its catalog, if any, is a database in ``tmp_path``."""
+    catalog = f"PYICEBERG_CATALOG__{CATALOG.upper()}__"
+    monkeypatch.setenv(f"{catalog}TYPE", "sql")
+    monkeypatch.setenv(f"{catalog}URI", f"sqlite:///{tmp_path}/catalog.db")
+    monkeypatch.setenv(f"{catalog}WAREHOUSE", f"{root}/warehouse")
+    return Table(kind, f"{root}/dataset", sink_of(kind, root))
+
+
 def sink_of(kind: str, root: str) -> Sink:
     if kind == "iceberg":
         return IcebergSink(catalog=CATALOG, table="lake.scores")
@@ -92,6 +112,40 @@ def read(kind: str, sink: Any) -> pa.Table:
     if kind == "delta":
         return _delta(sink).to_pyarrow_table()
     return _lance(sink).to_table()
+
+
+def arrow_reader(kind: str, sink: Any) -> Any:
+    if kind == "iceberg":
+        return _iceberg(sink).scan().to_arrow_batch_reader()
+    return _delta(sink).to_pyarrow_dataset() if kind == "delta" else _lance(sink)
+
+
+def rewrite(kind: str, sink: Any) -> None:
+    """What a table's keeper may do to it: the rows stay, their files don't."""
+    if kind == "iceberg":
+        _iceberg(sink).overwrite(read(kind, sink))
+    elif kind == "delta":
+        _delta(sink).optimize.compact()
+    else:
+        _lance(sink).optimize.compact_files()
+
+
+def rewrite_some(kind: str, sink: Any) -> None:
+    """The same to some files: of the row ``key-00000``, or with fewer than five rows."""
+    if kind == "iceberg":
+        _iceberg(sink).delete("key == 'key-00000'")
+    elif kind == "delta":
+        _delta(sink).delete("key = 'key-00000'")
+    else:
+        _lance(sink).optimize.compact_files(target_rows_per_fragment=5)
+
+
+def clean(kind: str, sink: Any) -> None:
+    """Removes for good whatever the table's present version does not use."""
+    if kind == "delta":
+        _delta(sink).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    elif kind == "lance":
+        _lance(sink).cleanup_old_versions(timedelta(0), delete_unverified=True)
 
 
 def versions(kind: str, sink: Any) -> int:

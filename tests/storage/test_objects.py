@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +20,11 @@ from graphs.errors import (
     StorageError,
     Superseded,
 )
-from graphs.storage.objects import Store
+from graphs.storage import objects
+from graphs.storage.objects import Store, requests_made
 from tests.storage import servers
+
+PROJECT = Path(__file__).parents[2]
 
 
 def test_an_object_comes_back_with_its_etag(root: str) -> None:
@@ -169,7 +176,10 @@ def test_a_missing_bucket_is_named(moto: str, use_s3: Callable[[str], None]) -> 
             attempt()
 
 
-def test_a_store_that_is_away_is_an_error_that_names_it(use_s3: Callable[[str], None]) -> None:
+def test_a_store_that_is_away_is_an_error_that_names_it(
+    use_s3: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(objects._RETRIES, "max_retries", 2)
     use_s3("http://127.0.0.1:9")
     with pytest.raises(StorageError, match=r"s3://lake/x/a.*AWS_ENDPOINT_URL") as caught:
         Store.open("s3://lake/x").get("a")
@@ -189,3 +199,183 @@ def test_a_relative_path_means_the_same_place_after_changing_folder(
     monkeypatch.chdir(tmp_path)
     assert Store.open("data/").uri == str(tmp_path / "data")
     assert Store.open(f"file://{tmp_path}/with%20space").uri == f"{tmp_path}/with space"
+
+
+def first(count: int, wanted: str) -> Callable[[str, str], bool]:
+    """Says yes to the first requests of a method."""
+    asked = itertools.count()
+    return lambda method, path: method == wanted and next(asked) < count
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("trouble", ["throttle", "block"])
+def test_a_store_that_throttles_or_hangs_up_is_asked_again(
+    moto: str, use_s3: Callable[[str], None], trouble: str
+) -> None:
+    place = f"s3://lake/{trouble}"
+    for method, act, wanted in [
+        ("PUT", lambda store: store.put("a", b"1") and None, None),
+        ("PUT", lambda store: store.create("b", b"1") and None, None),
+        ("GET", lambda store: store.read("a"), b"1"),
+        ("HEAD", lambda store: store.exists("a"), True),
+        ("GET", lambda store: [info.path for info in store.list()], ["a", "b"]),
+        ("GET", lambda store: store.folders(), ()),
+    ]:
+        with servers.proxy(moto, **{trouble: first(3, method)}) as spoilt:
+            use_s3(spoilt)
+            assert act(Store.open(place)) == wanted
+
+
+@pytest.mark.server
+def test_an_answer_that_breaks_off_is_completed(moto: str, use_s3: Callable[[str], None]) -> None:
+    use_s3(moto)
+    data = bytes(range(256)) * 8000
+    etag = Store.open("s3://lake/broken").put("a", data)
+    for read in (
+        lambda store: store.read("a"),
+        lambda store: store.read_version("a", etag),
+        lambda store: store.read_range("a", 0, len(data), etag)[0],
+    ):
+        with servers.proxy(moto, halve=first(2, "GET")) as spoilt:
+            use_s3(spoilt)
+            assert read(Store.open("s3://lake/broken")) == data
+
+
+@pytest.mark.server
+def test_a_listing_that_breaks_off_at_any_page_is_whole(
+    moto: str, use_s3: Callable[[str], None]
+) -> None:
+    use_s3(moto)
+    store = Store.open("s3://lake/long")
+    names = [f"{number:05d}" for number in range(2100)]
+    with ThreadPoolExecutor(16) as writers:
+        list(writers.map(lambda name: store.put(name, b"x"), names))
+    asked = itertools.count(1)
+    with servers.proxy(moto, halve=lambda method, path: next(asked) in (1, 3, 4)) as spoilt:
+        use_s3(spoilt)
+        assert [info.path for info in Store.open("s3://lake/long").list()] == names
+    assert next(asked) == 7  # three pages, and three that broke off
+
+
+@pytest.mark.server
+def test_a_create_whose_answer_was_lost_is_done_and_says_that_an_object_is_there(
+    moto: str, use_s3: Callable[[str], None]
+) -> None:
+    with servers.proxy(moto, cut=first(1, "PUT")) as spoilt:
+        use_s3(spoilt)
+        store = Store.open("s3://lake/lost")
+        with pytest.raises(AlreadyExists):
+            store.create("a", b"mine")
+        assert store.read("a") == b"mine"
+
+
+@pytest.mark.server
+def test_a_store_that_never_stops_throttling_is_named(
+    moto: str, use_s3: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(objects._RETRIES, "max_retries", 2)
+    with servers.proxy(moto, throttle=lambda method, path: True) as slow:
+        use_s3(slow)
+        with pytest.raises(
+            StorageError, match=r"lake/x/a: the store throttles.*SlowDown"
+        ) as caught:
+            Store.open("s3://lake/x").read("a")
+        assert caught.value.is_retryable
+
+
+@pytest.mark.server
+def test_requests_are_counted_as_the_store_sees_them(
+    moto: str, use_s3: Callable[[str], None]
+) -> None:
+    use_s3(moto)
+    store = Store.open("s3://lake/counted")
+    with ThreadPoolExecutor(16) as writers:
+        list(writers.map(lambda number: store.put(f"many/{number}", b"x"), range(1001)))
+    seen: list[str] = []
+    with servers.proxy(
+        moto, block=lambda method, path: seen.append(method) is not None
+    ) as counting:
+        use_s3(counting)
+        store, before = Store.open("s3://lake/counted"), requests_made()
+        etag = store.put("a", b"123")
+        store.replace("a", b"456", store.get("a").etag)
+        etag = store.info("a").etag
+        store.read_range("a", 0, 1, etag)
+        store.read_version("a", etag)
+        assert not store.exists("b")
+        assert len(list(store.list("many"))) == 1001
+        store.folders()
+        store.delete("a")
+        store.delete_many([f"many/{number}" for number in range(1001)])
+        made = requests_made() - before
+    assert made == len(seen)
+    use_s3(moto)
+    assert list(Store.open("s3://lake/counted").list()) == []
+
+
+def test_a_folder_of_this_machine_costs_no_requests(tmp_path: Path) -> None:
+    before = requests_made()
+    Store.open(str(tmp_path)).put("a", b"1")
+    assert Store.open(str(tmp_path)).read("a") == b"1"
+    assert requests_made() == before
+
+
+def test_of_many_deleted_objects_those_that_are_not_there_do_not_matter(root: str) -> None:
+    store = Store.open(root)
+    for path in ("a", "b c", "d"):
+        store.put(path, b"x")
+    store.delete_many(["a", "nothing", "b c"])
+    assert [info.path for info in store.list()] == ["d"]
+
+
+FILLS_THE_DISK = """
+import os, resource, sys
+from graphs.errors import StorageError
+from graphs.storage.objects import Store
+
+if sys.argv[2] == "limit":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+store = Store.open(sys.argv[1])
+etag = store.put("a/before.bin", b"x" * 1000)
+for write in (
+    lambda: store.put("a/new.bin", b"y" * 5_000_000),
+    lambda: store.create("a/new.bin", b"y" * 5_000_000),
+    lambda: store.replace("a/before.bin", b"y" * 5_000_000, etag),
+):
+    try:
+        write()
+    except StorageError as error:
+        print(error)
+assert store.read("a/before.bin") == b"x" * 1000
+print([name for _, _, names in os.walk(sys.argv[1]) for name in names])
+"""
+
+
+def fill_a_disk(*command: str) -> list[str]:
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.splitlines()
+
+
+def test_a_write_that_the_file_system_cuts_off_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    *problems, left = fill_a_disk(sys.executable, "-c", FILLS_THE_DISK, str(tmp_path), "limit")
+    assert len(problems) == 3
+    assert all("the disk is full" in one and "Free some space" in one for one in problems)
+    assert left == "['before.bin']"
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).returncode != 0
+    if shutil.which("unshare")
+    else True,
+    reason="mounting needs a user namespace",
+)
+def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    mount = f'mount -t tmpfs -o size=1m none {tmp_path} && exec "$@"'
+    *problems, left = fill_a_disk(
+        *("unshare", "-rm", "sh", "-c", mount, "sh"),
+        *(sys.executable, "-c", FILLS_THE_DISK, str(tmp_path), "disk"),
+    )
+    assert len(problems) == 3
+    assert all("the disk is full" in one and "No space left" in one for one in problems)
+    assert left == "['before.bin']"

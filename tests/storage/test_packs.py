@@ -6,9 +6,9 @@ import itertools
 import logging
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -56,28 +56,73 @@ def test_a_shard_is_read_once_however_many_packs_hold_it(root: str) -> None:
     assert by_shard(dataset) == records
 
 
+@pytest.mark.parametrize("packed", [range(9), (0, 1, 2, 4, 8), (1, 2, 3), (0,), (8,), range(10)])
+def test_no_record_is_overlooked_whichever_are_packed(root: str, packed: Sequence[int]) -> None:
+    dataset = Dataset(root)
+    records = publish(dataset, 10)
+    dataset.write_pack("r1", "a", [records[number] for number in packed])
+    assert by_shard(dataset) == records
+
+
 @pytest.mark.server
-def test_packed_records_cost_no_request_of_their_own(
+def test_packed_records_are_neither_read_nor_listed_one_by_one(
     moto: str, use_s3: Callable[[str], None]
 ) -> None:
-    # Given 50 done-records, 45 of them packed in attempts' two packs
+    # Given 2,010 done-records, of which all but two of the last are packed, some as JSON
     uri = f"s3://lake/{uuid.uuid4().hex}"
     use_s3(moto)
-    records = publish(Dataset(uri), 50)
-    Dataset(uri).write_pack("r1", "first", records[:20])
-    Dataset(uri).write_pack("r1", "second", records[20:45])
-    seen = Counter[str]()
+    records = publish(Dataset(uri), 2010)
+    Dataset(uri).write_pack("r1", "first", records[:1000])
+    Dataset(uri).write_pack(
+        "r1", "second", [r.model_dump_json().encode() for r in records[1000:2003]]
+    )
+    Dataset(uri).write_pack("r1", "second", records[2005:])
+    asked: list[str] = []
 
     def note(method: str, path: str) -> bool:
-        seen[path.split("?")[0].rpartition("/")[0].rpartition("/")[2]] += 1
+        asked.append(path)
         return False
 
-    # When they are read through a proxy that counts
-    with servers.proxy(moto, block=note) as counting:
-        use_s3(counting)
+    # When they are read through a proxy that looks on
+    with servers.proxy(moto, block=note) as seen:
+        use_s3(seen)
         assert by_shard(Dataset(uri)) == records
-    # Then only the packs and the other five were
-    assert (seen["packs"], seen["done"]) == (2, 5)
+    # Then only two were read one by one, and one page was listed of three
+    assert sum("/done/" in path and "list-type" not in path for path in asked) == 2
+    assert sum("list-type" in path for path in asked) == 2  # of packs, of done-records
+
+
+def test_who_resumes_packs_for_the_next_one(root: str) -> None:
+    # Given done-records that were packed in part when their attempt was killed
+    dataset = Dataset(root)
+    records = publish(dataset, 25)
+    dataset.write_pack("r1", "killed", records[:7])
+    # When the next attempt reads them
+    assert len(list(dataset.done_records("r1", repack_as="next"))) == 25
+    # Then it leaves the rest in a pack of its own, and there is nothing more to pack
+    packs = [info.path for info in dataset.store.list(packs_folder("r1"))]
+    (new,) = [path for path in packs if "/next-" in path]
+    assert list(decode_pack(dataset.store.read(new), new)) == records[7:]
+    assert len(list(dataset.done_records("r1", repack_as="third"))) == 25
+    assert [info.path for info in dataset.store.list(packs_folder("r1"))] == packs
+
+
+def test_reading_alone_writes_nothing(root: str) -> None:
+    dataset = Dataset(root)
+    publish(dataset, 3)
+    assert len(list(dataset.done_records("r1"))) == 3
+    assert list(dataset.store.list(packs_folder("r1"))) == []
+
+
+def test_a_pack_that_cannot_be_written_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = Dataset(str(tmp_path))
+    records = publish(dataset, 3)
+    (tmp_path / packs_folder("r1")).write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING):
+        assert list(dataset.done_records("r1", repack_as="a")) == records
+    assert "a pack of done-records could not be written" in caplog.text
 
 
 def test_a_damaged_pack_costs_time_and_no_record(

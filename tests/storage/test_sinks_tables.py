@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -15,22 +14,7 @@ from graphs.errors import CommitConflict, StorageError
 from graphs.storage.objects import Store
 from graphs.storage.sinks import commits, open_sink
 from tests.storage.sinks import of_many_types, rows, write
-from tests.storage.tables import KINDS, Table, race, sink_of
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def table(kind: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    """A table that does not exist yet, once per format and per kind of store."""
-    catalog = "PYICEBERG_CATALOG__SINKS__"
-    monkeypatch.setenv(f"{catalog}TYPE", "sql")
-    monkeypatch.setenv(f"{catalog}URI", f"sqlite:///{tmp_path}/catalog.db")
-    monkeypatch.setenv(f"{catalog}WAREHOUSE", f"{root}/warehouse")
-    return Table(kind, f"{root}/dataset", sink_of(kind, root))
+from tests.storage.tables import Table, race
 
 
 def test_a_run_makes_the_table_and_its_rows_are_there(table: Table) -> None:
@@ -283,6 +267,7 @@ def test_readers_never_see_a_mix_while_runs_replace_each_other(table: Table) -> 
     def keep_reading() -> None:
         while not stop.is_set():
             seen.append(table.runs())
+            seen.append(table.runs_by_duckdb())
 
     reader = threading.Thread(target=keep_reading)
     reader.start()
@@ -294,7 +279,7 @@ def test_readers_never_see_a_mix_while_runs_replace_each_other(table: Table) -> 
         stop.set()
         reader.join()
 
-    assert len(seen) >= 3
+    assert len(seen) >= 4
     assert all(list(runs.values()) == [40] for runs in seen), seen
 
 

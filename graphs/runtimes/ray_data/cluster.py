@@ -28,7 +28,6 @@ from graphs.runtimes.ray_data.stages import StagesSeen, watching
 from graphs.runtimes.ray_data.tasks import StageActor, run_stage
 from graphs.runtimes.ray_data.travel import Positions
 from graphs.runtimes.ray_data.work import Work
-from graphs.spec import DoneRecord
 from graphs.storage.inputs import Shards
 
 log = logging.getLogger("graphs.run")
@@ -71,8 +70,8 @@ def compute(
     shards: Shards,
     pending: Positions,
     seen: Callable[[StagesSeen], None],
-) -> Iterator[DoneRecord]:
-    """Takes shards through the stages; gives each one's done-record as it is published.
+) -> Iterator[str]:
+    """Takes shards through the stages; gives each one's done-record, as JSON, when it is published.
 
     Args:
         works: one for each stage, in order.
@@ -96,12 +95,12 @@ def compute(
                 for batch in dataset.iter_batches(
                     batch_size=None, batch_format="pyarrow", prefetch_batches=0
                 ):
-                    for done in batch.column("done").to_pylist():
-                        yield DoneRecord.model_validate_json(done)
-        except GraphsError:
-            raise
+                    yield from batch.column("done").to_pylist()
         except Exception as error:
-            raise _typed(error, works[0]) from error
+            typed = _typed(error, works[0])
+            if typed is error:
+                raise
+            raise typed from error
 
 
 def _chained(works: tuple[Work, ...], shards: Shards, wave: Positions) -> Any:
@@ -199,7 +198,8 @@ def _typed(error: BaseException, work: Work) -> GraphsError:
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
-        if isinstance(link, GraphsError):
+        # What Ray raises for a worker's error is of its class, too, but formats a whole traceback.
+        if isinstance(link, GraphsError) and not isinstance(link, RayError):
             return link
         is_lost = is_lost or isinstance(link, _LOST)
         if not isinstance(link, RayError | StopIteration) or link is error:

@@ -80,6 +80,8 @@ def run(
         log.info("run %s is committed; nothing to compute", intake.run_key)
         return _result(spec, dataset, before[0], _Effort(was_committed=True), began)
     dataset.store.probe_conditional_puts()
+    sink = open_sink(spec.sink, dataset.uri)
+    sink.prepare(plan.graph.output_schema)
     # Unique even where two drivers were given the same name: it tells whose records are whose.
     me = f"{re.sub(r'[^A-Za-z0-9._-]', '-', attempt)}-{secrets.token_hex(4)}"
     attempted = _Attempt(spec, plan, dataset, intake, me)
@@ -91,7 +93,6 @@ def run(
         usage = _priced(add_usage([ledger.usage, mine]), plan)
         manifest = ledger.manifest(dataset, plan.graph.key, spec.sink, intake.base, usage)
         replaced, etag = before if before is not None else (None, None)
-        sink = open_sink(spec.sink, dataset.uri)
         sink.commit(manifest, ledger.fragments, replaced)
         manifest = dataset.commit(manifest, etag)
     log.info("committed %s", dataset.manifest_uri(spec.partition_key))
@@ -127,7 +128,7 @@ class _Attempt:
         refuse_if_removed(self.dataset, key)
         if is_resumed:
             forget_stalls(self.dataset.store, key)
-            for record in self.dataset.done_records(key):
+            for record in self.dataset.done_records(key, repack_as=self.me):
                 ledger.add(record)
         self._announce(ledger, shard_plan)
         if not len(ledger.pending):
@@ -189,9 +190,10 @@ class _Attempt:
         computed = rows = 0
         packer = Packer(self.dataset, self.intake.run_key, self.me)
         try:
-            for record in self._done(ledger, shards, teller):
+            for done in self._done(ledger, shards, teller):
+                record = DoneRecord.model_validate_json(done)
                 ledger.add(record)
-                packer.add(record)
+                packer.add(done)
                 if record.attempt.startswith(f"{self.me}-"):
                     computed += 1
                     rows += record.counts.rows_in
@@ -201,7 +203,7 @@ class _Attempt:
             raise
         return _Effort(computed, rows, time.monotonic() - began)
 
-    def _done(self, ledger: Ledger, shards: Shards, teller: Teller) -> Iterator[DoneRecord]:
+    def _done(self, ledger: Ledger, shards: Shards, teller: Teller) -> Iterator[str]:
         """Done-records as they come; once more, with care, where a shard took its worker down."""
         try:
             yield from compute(self._works(False), shards, ledger.pending, teller.stages)

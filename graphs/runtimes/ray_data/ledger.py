@@ -41,12 +41,25 @@ class Ledger:
     """Adds up the done-records of one run and refuses what does not add up.
 
     Keeps columns, not records: about 200 bytes a shard.
+
+    Args:
+        plan, shards: what the run is to do.
+        budget: rows that may be rejected.
+        budget_rows: rows that the budget's share is of; ``None``: those of the plan. A replay's is
+            of the whole snapshot, or a fix that mends only some rows would fail for the others.
     """
 
-    def __init__(self, plan: ShardPlan, shards: Shards, budget: ErrorBudget) -> None:
+    def __init__(
+        self,
+        plan: ShardPlan,
+        shards: Shards,
+        budget: ErrorBudget,
+        budget_rows: int | None = None,
+    ) -> None:
         self.plan = plan
         self.shards = shards
         self._budget = budget
+        self._budget_rows = plan.rows if budget_rows is None else budget_rows
         self._is_done = np.zeros(len(shards), np.bool_)
         self._shards_done = 0
         self._bytes_done = 0
@@ -107,9 +120,11 @@ class Ledger:
         return self._counts.rows_in * self.plan.bytes / max(self._bytes_done, 1)
 
     def _rows_to_judge_by(self) -> float:
-        # All rows of the plan, not those seen: the verdict must not depend on the order in which
+        # All rows there will be, not those seen: the verdict must not depend on the order in which
         # shards finish, and rows that are rejected stay rejected.
-        return self._rows_expected() * (1.0 if self.plan.rows is not None else _ESTIMATE_SLACK)
+        if self._budget_rows is not None:
+            return self._budget_rows
+        return self._rows_expected() * _ESTIMATE_SLACK
 
     def _judge_budget(self, rows: float) -> None:
         budget, rejected = self._budget, self._counts.rows_rejected
@@ -222,7 +237,8 @@ class Ledger:
             ErrorBudgetSpent: more rows were rejected than the run allows.
         """
         self._check_all(replay_base)
-        self._judge_budget(self._counts.rows_in if self.plan.rows is None else self.plan.rows)
+        if self._budget_rows is None:
+            self._judge_budget(self._counts.rows_in)
         files, rejected = self.files, self.rejected_files
         counts, replays = self.counts, tuple[Replay, ...]()
         skipped = self.skipped

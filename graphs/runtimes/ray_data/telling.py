@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from graphs.errors import StorageError
-from graphs.spec import DoneRecord, Progress, StageProgress
+from graphs.spec import Progress, StageProgress
 from graphs.storage.snapshots import Dataset
 
 log = logging.getLogger("graphs.run")
@@ -131,12 +131,12 @@ class Packer:
     def __init__(self, dataset: Dataset, run_key: str, attempt: str) -> None:
         self._dataset = dataset
         self._run_key, self._attempt = run_key, attempt
-        self._records: list[DoneRecord] = []
+        self._records: list[bytes] = []
         self._packed_at = time.monotonic()
 
-    def add(self, record: DoneRecord) -> None:
-        """Keeps a record, and writes a pack when there are many or the last is long ago."""
-        self._records.append(record)
+    def add(self, record: str) -> None:
+        """Keeps a record's JSON; writes a pack when there are many, or the last is long ago."""
+        self._records.append(record.encode())
         is_late = time.monotonic() - self._packed_at > _PACK_EVERY_S
         if is_late or len(self._records) >= _PACK_RECORDS:
             self.write()
@@ -147,7 +147,4 @@ class Packer:
         self._packed_at = time.monotonic()
         if not records:
             return
-        try:
-            self._dataset.write_pack(self._run_key, self._attempt, records)
-        except StorageError as error:
-            log.warning("a pack of done-records could not be written: %s", error)
+        self._dataset.write_pack(self._run_key, self._attempt, records)

@@ -132,7 +132,7 @@ def _sign(sign: str) -> str:
         return "[^/]*"
     if sign == "?":
         return "[^/]"
-    inside = sign[1:-1].replace("\\", r"\\")
+    inside = re.sub(r"([\\\[&~|])", r"\\\1", sign[1:-1])
     if inside.startswith("!"):
         inside = "^/" + inside[1:]
     elif inside.startswith("^"):

@@ -11,12 +11,12 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graphs.errors import SchemaMismatch
 from graphs.spec import Input, InputFormat
 from graphs.storage.inputs.location import format_of, is_compressed, locate, partition_values
+from graphs.storage.inputs.parquet_files import WHOLE
 from graphs.storage.inputs.pinning import Unreadable, decoding
 from graphs.storage.inputs.places import IN_FLIGHT, open_place
-from graphs.storage.inputs.reading import WHOLE, Source
+from graphs.storage.inputs.reading import Source
 from graphs.storage.inputs.shards import SCHEMA, Shards
 from graphs.storage.inputs.text import csv_names, csv_rows, json_rows, start_of
 from graphs.storage.objects import ObjectInfo
@@ -161,11 +161,7 @@ class _Planner:
 
     def _bad(self, info: ObjectInfo, error: Unreadable) -> None:
         if self._bad_file == "fail":
-            raise SchemaMismatch(
-                str(error),
-                self._place.uri_of(info.path),
-                "Repair or remove it, or let the run skip bad files",
-            ) from error
+            raise self._source.bad(info.path, error) from error
 
     def _checked(self, schema: pa.Schema, info: ObjectInfo) -> None:
         """Checks a schema, the Hive columns of the path among its own."""

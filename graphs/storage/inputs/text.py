@@ -58,7 +58,10 @@ def unpacked(data: bytes | memoryview) -> bytes:
 
 def start_of(data: bytes | memoryview) -> bytes:
     """What the start of a gzip file unpacks to."""
-    return zlib.decompressobj(wbits=31).decompress(bytes(data))
+    try:
+        return zlib.decompressobj(wbits=31).decompress(bytes(data))
+    except zlib.error as error:
+        raise EOFError(str(error)) from error
 
 
 def csv_names(head: bytes | memoryview, options: Csv) -> list[str]:

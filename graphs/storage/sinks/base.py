@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graphs.errors import GraphsError, StorageError
 from graphs.spec import DataFile, Manifest
+from graphs.storage import foreign
 from graphs.storage.sinks.commits import Raced
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|ACCESS_KEY|__URI", re.IGNORECASE)
+_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|ACCESS_KEY|CATALOG__.*URI", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,14 @@ def mapped_errors(table: str) -> Iterator[None]:
     except (GraphsError, Raced):
         raise
     except Exception as error:
-        raise StorageError(_summary(error), table) from error
+        # Beneath each of these libraries is an S3 client: its answers mean what they always do.
+        with foreign.mapped_errors(table):
+            raise OSError(_without_secrets(f"{type(error).__name__}: {error}")) from error
 
 
-def _summary(error: Exception) -> str:
-    """A foreign error in one line, without any credentials of this process."""
-    text = re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")
+def _without_secrets(text: str) -> str:
+    """A foreign error's text without any credentials of this process."""
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) > 3:
             text = text.replace(value, "***")
-    return re.sub(r"://[^/@\s]+@", "://***@", text)[:500]
+    return re.sub(r"://[^/@\s]+@", "://***@", text)

@@ -41,8 +41,8 @@ class Look(Protocol):
         """Whether the run's rows stand for the partition, and no others."""
         ...
 
-    def run_keys(self) -> frozenset[str]:
-        """Runs whose rows stand for the partition; more than one after a replay."""
+    def rows(self) -> dict[str, int]:
+        """How many rows of which run stand for the partition; of several runs after a replay."""
         ...
 
     def changed_after(self, moment: datetime) -> bool:
@@ -62,7 +62,7 @@ def commit_once(
     look: Callable[[], Look],
     manifest: Manifest,
     before: Manifest | None,
-    earlier: frozenset[str],
+    earlier: dict[str, int],
     table: str,
 ) -> None:
     """Makes a run's rows the partition's, whatever an earlier call came to.
@@ -71,7 +71,7 @@ def commit_once(
         look: opens the table anew.
         manifest: the run's.
         before: the partition's manifest when the run started.
-        earlier: the runs whose rows, one or more, ``before`` lists.
+        earlier: how many rows of which run ``before`` lists.
         table: how errors name the table; holds no credentials.
 
     Raises:
@@ -105,14 +105,14 @@ def commit_once(
 def _check_replaceable(
     current: Look,
     before: Manifest | None,
-    earlier: frozenset[str],
+    earlier: dict[str, int],
     manifest: Manifest,
     table: str,
 ) -> None:
     partition = f"partition {manifest.partition_key!r}"
-    found = current.run_keys()
+    found = current.rows()
     known = {manifest.run_key, before.run_key} if before else {manifest.run_key}
-    rivals = sorted(found - earlier - known)
+    rivals = sorted(found.keys() - earlier.keys() - known)
     if rivals and current.changed_after(datetime.now(UTC) - ABANDONED_AFTER):
         raise CommitConflict(
             f"run {', '.join(rivals)} committed {partition} while run {manifest.run_key} was "
@@ -120,7 +120,8 @@ def _check_replaceable(
             table,
             "Run again: what this run computed is kept and only the commit is repeated",
         )
-    lost = sorted(earlier - found)
+    # Files are compared by their rows: a keeper may have merged some of a run's files, or all.
+    lost = sorted(run for run, rows in earlier.items() if found.get(run) != rows)
     if lost and not rivals and before is not None and before.sink == manifest.sink:
         raise StorageError(
             f"the rows that run {', '.join(lost)} committed for {partition} are not in the table "

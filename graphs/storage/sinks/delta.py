@@ -16,11 +16,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
 
 from graphs.errors import StorageError
 from graphs.spec import DeltaSink, Manifest, ParquetSink
@@ -31,8 +30,7 @@ from graphs.storage.sinks.parquet import ParquetWriter
 from graphs.storage.sinks.rows import (
     check_types,
     plain_schema,
-    run_of,
-    runs_of,
+    rows_by_run,
     schema_of,
     table_files,
 )
@@ -85,7 +83,7 @@ class DeltaWriter:
                 self._check_owner(table)
                 return _Look(table, self._table, self._dataset.store, self._name, manifest, files)
 
-        earlier = runs_of(self._dataset, before, or_one=True)
+        earlier = rows_by_run(table_files(self._dataset, before, or_one=True))
         commit_once(look, manifest, before, earlier, self._name)
 
     def _open(self) -> Any:
@@ -162,14 +160,14 @@ class _Look:
     snapshot: Store
     name: str
     manifest: Manifest
-    files: Sequence[str]
+    files: Mapping[str, int]
 
     def is_done(self) -> bool:
-        return self.run_keys() == frozenset(map(run_of, self.files))
+        return self.rows() == rows_by_run(self.files)
 
-    def run_keys(self) -> frozenset[str]:
+    def rows(self) -> dict[str, int]:
         with mapped_errors(self.name):
-            return frozenset(map(run_of, self._there()))
+            return rows_by_run(self._there())
 
     def changed_after(self, moment: datetime) -> bool:
         with mapped_errors(self.name):
@@ -184,10 +182,9 @@ class _Look:
         from deltalake.exceptions import CommitFailedError
 
         with mapped_errors(self.name):
-            there = self._there()
-            added = [path for path in self.files if path not in there]
+            there, wanted = set(self._there()), set(self.files)
             try:
-                self._commit([path for path in there if path not in self.files], added)
+                self._commit(sorted(there - wanted), sorted(wanted - there))
             except CommitFailedError as error:
                 raise Raced from error
 
@@ -197,18 +194,18 @@ class _Look:
         from deltalake.transaction import AddAction, RemoveAction
 
         now = int(time.time() * 1000)
-        sizes, rows = self._sizes(added), self._rows()
+        sizes = self._sizes(added)
         actions: list[AddAction | RemoveAction] = [
-            RemoveAction(quote(path), True, now, partition_values={}) for path in removed
+            RemoveAction(path, True, now, partition_values={}) for path in removed
         ]
         actions += [
             AddAction(
-                path=quote(path),
+                path=path,
                 size=sizes[path],
                 partition_values={},
                 modification_time=now,
                 data_change=True,
-                stats=json.dumps({"numRecords": rows[path]}),
+                stats=json.dumps({"numRecords": self.files[path]}),
             )
             for path in added
         ]
@@ -234,12 +231,8 @@ class _Look:
 
         prefix = f"snapshots/{self.manifest.partition_key}/"
         listed = pa.table(self.table.get_add_actions())
-        paths = [unquote(path) for path in listed["path"].to_pylist()]
-        return {path: number for number, path in enumerate(paths) if path.startswith(prefix)}
-
-    def _rows(self) -> dict[str, int]:
-        files = Dataset(self.snapshot.uri).files(self.manifest)
-        return dict(zip(files["path"].to_pylist(), files["rows"].to_pylist(), strict=True))
+        rows = zip(listed["path"].to_pylist(), listed["num_records"].to_pylist(), strict=True)
+        return {path: count or 0 for path, count in rows if path.startswith(prefix)}
 
     def _sizes(self, added: Sequence[str]) -> dict[str, int]:
         """Sizes of the copies; one that ``VACUUM`` took since the run wrote it is made again."""

@@ -13,7 +13,7 @@ S3 comes from the same ``AWS_…`` variables as everywhere.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,8 +27,7 @@ from graphs.storage.sinks.parquet import ParquetWriter
 from graphs.storage.sinks.rows import (
     check_types,
     plain_schema,
-    run_of,
-    runs_of,
+    rows_by_run,
     schema_of,
     table_files,
 )
@@ -86,7 +85,8 @@ class IcebergWriter:
                 self._check_owner(table)
                 return _Look(table, self._name, manifest, _folder(self._dataset.uri), files)
 
-        commit_once(look, manifest, before, runs_of(self._dataset, before), self._name)
+        earlier = rows_by_run(table_files(self._dataset, before))
+        commit_once(look, manifest, before, earlier, self._name)
 
     def _catalog(self) -> Any:
         name = self._sink.catalog
@@ -153,7 +153,7 @@ class _Look:
     name: str
     manifest: Manifest
     folder: str
-    files: Sequence[str]
+    files: Mapping[str, int]
 
     def is_done(self) -> bool:
         return self._recorded == self.manifest.run_key
@@ -163,10 +163,11 @@ class _Look:
         recorded: str | None = self.table.properties.get(_RUN_OF + self.manifest.partition_key)
         return recorded
 
-    def run_keys(self) -> frozenset[str]:
+    def rows(self) -> dict[str, int]:
         with mapped_errors(self.name):
-            found = {run_of(file.file_path[len(self.folder) + 1 :]) for file in self._there()}
-        return frozenset(found | {self._recorded} if self._recorded else found)
+            start = len(self.folder) + 1
+            found = rows_by_run({f.file_path[start:]: f.record_count for f in self._there()})
+        return {self._recorded: 0, **found} if self._recorded else found
 
     def changed_after(self, moment: datetime) -> bool:
         recent = (s for s in self.table.snapshots() if s.timestamp_ms > moment.timestamp() * 1000)

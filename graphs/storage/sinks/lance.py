@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from graphs.storage.objects import Store
 from graphs.storage.sinks.base import Written, library, mapped_errors
 from graphs.storage.sinks.commits import Raced, commit_once
 from graphs.storage.sinks.parquet import ParquetWriter
-from graphs.storage.sinks.rows import runs_of, schema_of
+from graphs.storage.sinks.rows import rows_by_run, schema_of, table_files
 from graphs.storage.snapshots import Dataset
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class LanceWriter:
             is_missing = self._find() is None
         if is_missing:
             self.prepare(schema_of(self._dataset, manifest))
-        wanted = runs_of(self._dataset, manifest)
+        wanted = rows_by_run(table_files(self._dataset, manifest))
 
         def look() -> _Look:
             with mapped_errors(self._name):
@@ -84,16 +85,14 @@ class LanceWriter:
                 self._check_owner(table)
                 return _Look(table, self._table, self._name, manifest, fragments, wanted)
 
-        commit_once(look, manifest, before, runs_of(self._dataset, before), self._name)
+        earlier = rows_by_run(table_files(self._dataset, before))
+        commit_once(look, manifest, before, earlier, self._name)
 
     def _write_fragments(self, table: pa.Table) -> Sequence[Any]:
         from lance.fragment import write_fragments
 
-        if self._find() is None:
-            self.prepare(table.schema)
-        fragments: Sequence[Any] = write_fragments(
-            table, self._table.uri, mode="append", storage_options=_s3_of_environment()
-        )
+        there = self._find() or self._make(table.schema)
+        fragments: Sequence[Any] = write_fragments(table, there, mode="append")
         return fragments
 
     def _named(self, fragments: Sequence[Any], prefix: str) -> list[str]:
@@ -114,9 +113,12 @@ class LanceWriter:
         return lance.dataset(self._table.uri, storage_options=_s3_of_environment())
 
     def _find(self) -> Any | None:
-        if not any(self._table.folders("_versions")) and not any(self._table.list("_versions")):
+        try:
+            return self._open()
+        except ValueError as error:  # lance has no error of its own for it
+            if "was not found" not in str(error):
+                raise
             return None
-        return self._open()
 
     def _make(self, schema: pa.Schema) -> Any:
         import lance
@@ -172,13 +174,16 @@ class _Look:
     name: str
     manifest: Manifest
     fragments: Sequence[str]
-    wanted: frozenset[str]
+    wanted: dict[str, int]
 
     def is_done(self) -> bool:
-        return self.run_keys() == self.wanted
+        return self.rows() == self.wanted
 
-    def run_keys(self) -> frozenset[str]:
-        return frozenset(run for _, run in self._there())
+    def rows(self) -> dict[str, int]:
+        rows: Counter[str] = Counter()
+        for fragment, run in self._there():
+            rows[run] += fragment.physical_rows
+        return dict(rows)
 
     def changed_after(self, moment: datetime) -> bool:
         with mapped_errors(self.name):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,31 +14,30 @@ from graphs.spec import Manifest
 from graphs.storage.snapshots import Dataset
 
 
-def table_files(dataset: Dataset, manifest: Manifest, *, or_one: bool = False) -> list[str]:
-    """Paths of a snapshot's files that hold rows.
+def table_files(
+    dataset: Dataset, manifest: Manifest | None, *, or_one: bool = False
+) -> dict[str, int]:
+    """A snapshot's files that hold rows, by path, with how many; none for no snapshot.
 
     Args:
         dataset: where the snapshot is.
         manifest: which snapshot.
         or_one: whether a snapshot without rows gives one file all the same, for its run's sake.
     """
+    if manifest is None:
+        return {}
     files = dataset.files(manifest)
     filled = files.filter(pc.greater(files["rows"], 0))
-    return list(
-        (filled if filled.num_rows or not or_one else files.slice(0, 1))["path"].to_pylist()
-    )
+    listed = filled if filled.num_rows or not or_one else files.slice(0, 1)
+    return dict(zip(listed["path"].to_pylist(), listed["rows"].to_pylist(), strict=True))
 
 
-def run_of(path: str) -> str:
-    """The run key in the path of a snapshot's file (``snapshots/<partition>/<run>/<name>``)."""
-    return path.split("/")[2]
-
-
-def runs_of(dataset: Dataset, manifest: Manifest | None, *, or_one: bool = False) -> frozenset[str]:
-    """Runs that wrote a snapshot's :func:`table_files`: more than one after a replay."""
-    if manifest is None:
-        return frozenset()
-    return frozenset(map(run_of, table_files(dataset, manifest, or_one=or_one)))
+def rows_by_run(files: Mapping[str, int]) -> dict[str, int]:
+    """Rows per run, whose key stands in a file's path: ``snapshots/<partition>/<run>/<name>``."""
+    rows: Counter[str] = Counter()
+    for path, count in files.items():
+        rows[path.split("/")[2]] += count
+    return dict(rows)
 
 
 def schema_of(dataset: Dataset, manifest: Manifest) -> pa.Schema:

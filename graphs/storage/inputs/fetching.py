@@ -1,13 +1,20 @@
-"""Parquet objects: footers, and the column chunks of some row groups fetched side by side."""
+"""Parts of objects fetched side by side: which requests, and a file made of their answers."""
 
 from __future__ import annotations
 
 import io
+import threading
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import pyarrow.parquet as pq
+
+from graphs.storage.inputs.places import Place
+
+V = TypeVar("V")
 
 TAIL = 256 * 1024
 """Read at once from the end of a file: the footer of all but extreme files."""
@@ -121,3 +128,41 @@ class FetchedFile(io.RawIOBase):
                 self.fetched += end - start
                 yield self._fetch(start, end).result()
             start = end
+
+
+def fetched(
+    place: Place,
+    requests: ThreadPoolExecutor,
+    path: str,
+    etag: str,
+    size: int,
+    spans: Sequence[tuple[int, int]],
+) -> FetchedFile:
+    """One version of an object, with some of its spans under way already."""
+
+    def read(start: int, stop: int) -> memoryview:
+        return place.read_range(path, start, stop - start, etag)[0]
+
+    return FetchedFile(size, lambda start, stop: requests.submit(read, start, stop), spans)
+
+
+class Recent(Generic[V]):
+    """The last few things read of objects' versions."""
+
+    def __init__(self, limit: int = 16) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[tuple[str, str], V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, str], read: Callable[[], V]) -> V:
+        """What was read of a path's version; reads it if that was not lately."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        value = read()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+        return value
