@@ -141,7 +141,7 @@ def _compute(clock: Clock, dataset: Dataset, ledger: Ledger, teller: Teller) -> 
             for text in sent:
                 done = DoneRecord.model_validate_json(text)
                 ledger.add(done)
-                packer.add(done)
+                packer.add(text)
                 teller.update(ledger.progress(1.0))
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.offline import by_pyarrow, by_ray_data
+from benchmarks.offline.workloads import GROUP_ROWS, LEVEL
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Job:
 
 def ours(job: Job) -> None:
     from graphs.runtimes.ray_data import run
-    from graphs.spec import Input, RunSpec
+    from graphs.spec import Input, ParquetSink, RunSpec
+
+    sink = ParquetSink(row_group_rows=GROUP_ROWS, compression_level=LEVEL)
 
     run(
         RunSpec(
@@ -41,6 +44,7 @@ def ours(job: Job) -> None:
             output=job.output,
             partition_key="all",
             profile=job.knobs,
+            sink=sink,
         ),
         attempt="bench",
     )

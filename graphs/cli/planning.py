@@ -84,7 +84,7 @@ def _print_plan(plan: Plan) -> None:
             print_table(
                 "offline: stages, one after the other",
                 ["stage", "nodes", "on", "columns in", "columns out"],
-                (_stage_row(n, stage, plan) for n, stage in enumerate(plan.stages, 1)),
+                (_stage_row(n, stage) for n, stage in enumerate(plan.stages, 1)),
             )
         case OnlinePlan():
             print_table(
@@ -99,11 +99,10 @@ def _print_plan(plan: Plan) -> None:
             )
 
 
-def _stage_row(number: int, stage: Stage, plan: OfflinePlan) -> tuple[object, ...]:
-    scale = plan.profile
-    workers = f"up to {scale.workers_max} tasks"
+def _stage_row(number: int, stage: Stage) -> tuple[object, ...]:
+    workers = f"up to {stage.workers_max} tasks"
     if stage.is_stateful:
-        workers = f"{scale.workers_min}–{scale.workers_max} actors"
+        workers = f"{stage.workers_min}–{stage.workers_max} actors"
     return (
         number,
         " → ".join(stage.nodes) or "(copies)",

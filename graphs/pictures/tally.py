@@ -51,14 +51,8 @@ def counts_of(result: Counted | Computed | Counts) -> Counts:
     if hasattr(result, "counts"):
         counts: Counts = result.counts
         return counts
-    rejected = Counter(row.node for row in result.rejected)
-    out = result.table.num_rows
-    return Counts(
-        rows_in=out + rejected.total() + sum(result.filtered.values()),
-        rows_out=out,
-        rejected=dict(rejected),
-        filtered=dict(result.filtered),
-    )
+    rejected = [(row.node, row.error) for row in result.rejected]
+    return Counts.of(result.table.num_rows, rejected, result.filtered)
 
 
 def tally(compiled: Graph, shown: Graph, counts: Counts) -> Tally:

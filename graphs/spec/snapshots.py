@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -47,6 +49,29 @@ class Counts(Record):
     errors: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="rejected rows per node and error type"
     )
+
+    @classmethod
+    def of(
+        cls, rows_out: int, rejected: Iterable[tuple[str, str]], filtered: Mapping[str, int]
+    ) -> Self:
+        """The counts of a batch.
+
+        Args:
+            rows_out: rows that are left.
+            rejected: node and error type of each rejected row.
+            filtered: rows dropped on purpose, per node.
+        """
+        errors: dict[str, dict[str, int]] = {}
+        for (node, error), rows in Counter(rejected).items():
+            errors.setdefault(node, {})[error] = rows
+        per_node = {node: sum(rows.values()) for node, rows in errors.items()}
+        return cls(
+            rows_in=rows_out + sum(per_node.values()) + sum(filtered.values()),
+            rows_out=rows_out,
+            rejected=per_node,
+            filtered=dict(filtered),
+            errors=errors,
+        )
 
     @property
     def rows_rejected(self) -> int:

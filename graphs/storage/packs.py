@@ -36,7 +36,7 @@ _PACKS_AHEAD = 4
 
 
 def encode_pack(records: Iterable[DoneRecord | bytes]) -> bytes:
-    """Done-records, or the JSON of some, as one object."""
+    """Done-records, or the JSON of some on a line each, as one object."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()

@@ -9,7 +9,6 @@ only where rows, shards or lists of files are read or written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from graphs.errors import AlreadyExists, CommitConflict, StorageError, Superseded
@@ -22,7 +21,7 @@ from graphs.spec import (
     RunRecord,
     ShardPlan,
 )
-from graphs.storage import layout, packs
+from graphs.storage import layout, packs, plans
 from graphs.storage.layout import data_path, rejected_path
 from graphs.storage.objects import Store
 from graphs.storage.records import create_or_read, decode, encode, find
@@ -89,29 +88,11 @@ class Dataset:
         Returns:
             The plan and the shards that count: these, or an earlier plan's.
         """
-        ours = plan.model_copy(update={"shards_at": layout.new_shards_path(plan.run_key)})
-        # Before the plan that names them: who reads the plan can count on them.
-        self.store.put(ours.shards_at, shards.to_parquet())
-        counts = create_or_read(self.store, layout.plan_path(plan.run_key), ours)
-        if counts.shards_at == ours.shards_at:
-            return counts, shards
-        with suppress(StorageError):  # an orphan is for the garbage collector
-            self.store.delete(ours.shards_at)
-        return counts, self._shards_of(counts)
+        return plans.write_plan(self.store, plan, shards)
 
     def read_plan(self, run_key: str) -> tuple[ShardPlan, Shards] | None:
         """A run's frozen plan and its shards, or ``None`` if the run never got that far."""
-        plan = find(self.store, ShardPlan, layout.plan_path(run_key))
-        return None if plan is None else (plan, self._shards_of(plan))
-
-    def _shards_of(self, plan: ShardPlan) -> Shards:
-        from graphs.storage.inputs import Shards
-
-        where = self.store.uri_of(plan.shards_at)
-        shards = Shards.from_parquet(self.store.read(plan.shards_at), where)
-        if len(shards) != plan.shards:
-            raise StorageError(f"lists {len(shards)} shards, the plan has {plan.shards}", where)
-        return shards
+        return plans.read_plan(self.store, run_key)
 
     def write_progress(self, progress: Progress) -> None:
         """Says how far a run has come, over what was said before."""

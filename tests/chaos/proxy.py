@@ -15,9 +15,7 @@ from urllib.parse import urlsplit
 
 Fault = Literal["slow down", "cut before", "cut after", "torn"]
 FAULTS: tuple[Fault, ...] = ("slow down", "cut before", "cut after", "torn")
-SLOW_DOWN = (
-    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-)
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Scenes in which a wrong commit protocol shows. Each gives what is wrong; nothing, when all is well."""
+"""Scenes in which a wrong commit protocol shows. Each gives what is wrong: nothing if all is well."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Ended = RunResult | Failure | None
 
 
 def a_writer_dies_after(what: str) -> Callable[[World, str, Path, str], list[str]]:
-    """A worker is killed as soon as its put of a ``data file`` or ``done-record`` is carried out."""
+    """A worker is killed once its put of a ``data file`` or a ``done-record`` is carried out."""
 
     def scene(world: World, place: str, folder: Path, bug: str) -> list[str]:
         numbers = write_input(place, SHARDS)
@@ -62,8 +62,10 @@ VERSIONS = ("scoring", "changed")
 def _not_told(lost: Ended, won: Ended) -> list[str]:
     """The loser says so, and to whom."""
     assert isinstance(won, RunResult)
-    is_told = isinstance(lost, Failure) and lost.error == "CommitConflict"
-    return [] if is_told and won.run_key in lost.message else [f"the loser ended with {lost}"]
+    if not isinstance(lost, Failure):
+        return [f"the loser ended with {lost}"]
+    is_told = lost.error == "CommitConflict" and won.run_key in lost.message
+    return [] if is_told else [f"the loser ended with {lost}"]
 
 
 def _loses_again(world: World, place: str, loser: str, bug: str) -> list[str]:

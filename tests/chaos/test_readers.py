@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
-import s3fs
+import s3fs  # type: ignore[import-untyped]
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from graphs.spec import Manifest
@@ -59,10 +59,9 @@ def by_pyarrow() -> Reader:
 
 def _file_system() -> s3fs.S3FileSystem:
     # Nothing remembered: what is listed and read is what is there now.
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
     return s3fs.S3FileSystem(
-        endpoint_url=os.environ["AWS_ENDPOINT_URL"],
-        skip_instance_cache=True,
-        use_listings_cache=False,
+        endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False
     )
 
 

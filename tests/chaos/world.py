@@ -110,9 +110,11 @@ class World:
         """SIGKILL to every process of the cluster at once, and to the drivers that run on it."""
         reaper = self.ray.process.reaper()
         doomed = [*self.ray.process.members(), *([reaper] if reaper else [])]
-        for process in [*doomed, *(one.process for one in self._drivers if not one.has_ended)]:
+        for process in doomed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        for driver in self._drivers:
+            driver.kill()
         psutil.wait_procs(doomed, timeout=30)
         ray_cluster.remove_temp_folder(self.folder)
 

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from graphs.errors import CredentialsRejected, InputChanged, InputNotFound, SchemaMismatch
 from graphs.spec import Input, Shard
 from graphs.storage.inputs import Shards, Source, list_input, plan_shards, run_key
-from graphs.storage.objects import ObjectInfo, Store
+from graphs.storage.inputs.places import Place
+from graphs.storage.objects import Store, requests_made
 from graphs.storage.parquet import encode_table
 from tests.storage import servers
 
@@ -26,13 +30,22 @@ def write(root: str, path: str, table: pa.Table, group_rows: int | None = None) 
     Store.open(root).put(path, encode_table(table, group_rows))
 
 
-def plan(input: Input, partition_key: str = "all", **limits: int) -> Shards:
+BAD_FILE: tuple[Literal["fail", "skip"], ...] = ("fail", "skip")
+
+
+def plan(
+    input: Input,
+    partition_key: str = "all",
+    bad_file: Literal["fail", "skip"] = "fail",
+    **limits: int,
+) -> Shards:
     return plan_shards(
         input,
         list_input(input, partition_key),
         shard_rows=limits.get("shard_rows", 100),
         shard_bytes=limits.get("shard_bytes", 10**9),
         check=lambda schema, where: None,
+        bad_file=bad_file,
     )
 
 
@@ -142,38 +155,118 @@ def test_an_object_that_changed_after_planning_is_not_read(root: str) -> None:
         read(input, last)
 
 
-def test_an_object_that_changes_between_two_reads_of_it_is_noticed(root: str) -> None:
+@pytest.fixture
+def lake_root(moto: str, use_s3: Callable[[str], None]) -> str:
+    """URI of an empty place in S3."""
+    use_s3(moto)
+    return f"s3://lake/{uuid.uuid4().hex}"
+
+
+def noise(count: int) -> pa.Table:
+    """Rows that do not compress."""
+    ids = [hashlib.md5(b"%d" % n).hexdigest() for n in range(count)]
+    return pa.table({"id": ids, "n": list(range(count))}, schema=SCHEMA)
+
+
+@pytest.mark.server
+def test_an_object_that_changes_between_two_requests_is_noticed(lake_root: str) -> None:
     # Given a file so large that its footer and its columns are read by separate requests
-    input = Input(uri=root)
-    noise = pa.table({"id": [hashlib.md5(b"%d" % n).hexdigest() for n in range(400_000)]})
-    write(root, "a.parquet", noise.append_column("n", pa.array(range(400_000))))
+    input = Input(uri=lake_root)
+    write(lake_root, "a.parquet", noise(400_000))
     (shard,) = plan(input, shard_rows=10**7)
-    place = ChangesOnSecondRequest(Store.open(root), lambda: write(root, "a.parquet", rows(0, 5)))
-    with pytest.raises(InputChanged, match=r"a\.parquet"):
-        Source(input, place).read(shard, SCHEMA.names, SCHEMA)
+
+    class Changing:
+        """A place whose object is replaced after the first request."""
+
+        def __init__(self) -> None:
+            self._store, self._requests = Store.open(lake_root), 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def read_range(self, *arguments: Any) -> tuple[memoryview, int]:
+            self._requests += 1
+            if self._requests == 2:
+                write(lake_root, "a.parquet", rows(0, 5))
+            return self._store.read_range(*arguments)
+
+    with pytest.raises(InputChanged, match=r"a\.parquet: changed"):
+        Source(input, cast(Place, Changing())).read(shard, SCHEMA.names, SCHEMA)
 
 
-class ChangesOnSecondRequest:
-    """A place whose object is replaced while it is being read."""
+def test_a_local_file_that_changes_while_it_is_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path / "place")
+    write(root, "a.parquet", rows(0, 5))
+    (shard,) = plan(Input(uri=root))
+    reads = pq.ParquetFile.read
 
-    def __init__(self, store: Store, change: Callable[[], None]) -> None:
-        self._store, self._change = store, change
-        self._requests = 0
+    def changing(file: pq.ParquetFile, *arguments: Any, **more: Any) -> pa.Table:
+        table = reads(file, *arguments, **more)
+        write(root, "a.parquet", rows(5, 10))
+        return table
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+    monkeypatch.setattr(pq.ParquetFile, "read", changing)
+    with pytest.raises(InputChanged, match=r"a\.parquet: changed"):
+        read(Input(uri=root), shard)
 
-    def info(self, path: str) -> ObjectInfo | None:
-        self._change()  # of a local file, this is the last thing asked
-        return self._store.info(path)
 
-    def read_range(
-        self, path: str, start: int | None, length: int, etag: str
-    ) -> tuple[memoryview, int]:
-        self._requests += 1
-        if self._requests == 2:
-            self._change()
-        return self._store.read_range(path, start, length, etag)
+def test_a_file_that_was_replaced_by_what_is_no_parquet_has_changed(root: str) -> None:
+    write(root, "a.parquet", rows(0, 5))
+    (shard,) = plan(Input(uri=root))
+    Store.open(root).put("a.parquet", b"not parquet")
+    for bad_file in BAD_FILE:
+        with pytest.raises(InputChanged, match=r"a\.parquet: changed"):
+            Source.open(Input(uri=root)).read(shard, SCHEMA.names, SCHEMA, bad_file)
+
+
+def test_a_large_object_is_read_in_parts_and_comes_out_the_same(root: str) -> None:
+    table = noise(1_000_000)
+    write(root, "a.parquet", table, group_rows=300_000)
+    input = Input(uri=root)
+    source = Source.open(input)
+    shards = plan(input, shard_rows=300_000)
+    assert [shard.rows for shard in shards] == [300_000, 300_000, 300_000, 100_000]
+    answers = [source.read(shard, SCHEMA.names, SCHEMA) for shard in shards]
+    assert pa.concat_tables([answer.table for answer in answers]).equals(table)
+    numbers = source.read(shards[1], ["n"], SCHEMA)
+    assert numbers.table.equals(table.select(["n"]).slice(300_000, 300_000))
+
+
+@pytest.mark.server
+def test_only_the_bytes_of_the_columns_asked_for_are_fetched(lake_root: str) -> None:
+    write(lake_root, "a.parquet", noise(1_000_000), group_rows=300_000)
+    source = Source.open(Input(uri=lake_root))
+    shards = plan(Input(uri=lake_root), shard_rows=10**7)
+    whole = source.read(shards[0], SCHEMA.names, SCHEMA).bytes_read
+    assert whole == pytest.approx(shards.bytes, rel=0.01)
+    assert source.read(shards[0], ["n"], SCHEMA).bytes_read < whole / 4
+
+
+@pytest.mark.server
+def test_small_files_cost_one_request_each(lake_root: str) -> None:
+    for start in range(0, 300, 3):
+        write(lake_root, f"{start:03d}.parquet", rows(start, start + 3))
+    input, before = Input(uri=lake_root), requests_made()
+    shards = plan(input, shard_rows=50)
+    assert requests_made() - before == 2  # a page of the listing, and the first file's footer
+    assert shards.rows is None
+    source = Source.open(input)
+    tables = [source.read(shard, SCHEMA.names, SCHEMA).table for shard in shards]
+    assert requests_made() - before == 102
+    assert pa.concat_tables(tables).equals(rows(0, 300))
+    assert 5 <= len(shards) <= 8
+    assert max(table.num_rows for table in tables) <= 60
+
+
+def test_files_that_are_much_larger_than_the_first_are_looked_into(root: str) -> None:
+    for number in range(66):
+        write(root, f"{number:02d}.parquet", rows(0, 50))
+    write(root, "99.parquet", rows(0, 60_000), group_rows=20_000)
+    shards = plan(Input(uri=root), shard_rows=20_000)
+    known = [(p.path, p.rows, p.row_groups) for s in shards for p in s.pieces if p.rows is not None]
+    assert known == [("00.parquet", 50, None), *(("99.parquet", 20_000, (n,)) for n in range(3))]
 
 
 def test_an_object_that_vanished_after_planning_is_named(root: str) -> None:
@@ -189,6 +282,55 @@ def test_a_file_that_is_no_parquet_is_named(root: str) -> None:
     Store.open(root).put("a.parquet", b"these are not the bytes you are looking for")
     with pytest.raises(SchemaMismatch, match=r"a\.parquet: is not a readable parquet file"):
         plan(Input(uri=root))
+
+
+def poisoned() -> bytes:
+    """A parquet file whose footer is sound and whose pages are not."""
+    data = bytearray(encode_table(rows(0, 1000)))
+    data[4:1000] = bytes(996)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1 no more PAR1", poisoned()])
+def test_a_poisoned_file_is_fatal_or_left_out_with_its_name(root: str, data: bytes) -> None:
+    write(root, "a.parquet", rows(0, 3))
+    Store.open(root).put("b.parquet", data)
+    write(root, "c.parquet", rows(3, 5))
+    input = Input(uri=root)
+    (shard,) = plan(input, bad_file="skip", shard_rows=10**4)
+    source = Source.open(input)
+    with pytest.raises(SchemaMismatch, match=r"b\.parquet: is not a readable parquet.*skip bad"):
+        source.read(shard, SCHEMA.names, SCHEMA)
+    answer = source.read(shard, SCHEMA.names, SCHEMA, "skip")
+    assert answer.table.equals(rows(0, 5))
+    ((path, count),) = [(skipped.path, skipped.rows) for skipped in answer.skipped]
+    assert (path, count) == ("b.parquet", 1000 if len(data) > 1000 else None)
+
+
+def test_a_file_that_lacks_a_column_is_never_left_out(root: str) -> None:
+    write(root, "a.parquet", rows(0, 3))
+    write(root, "b.parquet", rows(3, 5).drop_columns(["n"]))
+    (shard,) = plan(Input(uri=root))
+    with pytest.raises(SchemaMismatch, match=r"b\.parquet: column 'n' is missing"):
+        Source.open(Input(uri=root)).read(shard, SCHEMA.names, SCHEMA, "skip")
+
+
+def test_a_file_whose_values_do_not_fit_is_named(root: str) -> None:
+    write(root, "a.parquet", rows(0, 3))
+    write(root, "b.parquet", pa.table({"id": ["x"], "n": ["many"]}))
+    (shard,) = plan(Input(uri=root))
+    with pytest.raises(SchemaMismatch, match=r"b\.parquet: does not fit the graph's input"):
+        read(Input(uri=root), shard)
+
+
+def test_files_of_other_layouts_come_out_as_one_table(root: str) -> None:
+    write(root, "a.parquet", rows(0, 3))
+    write(root, "b.parquet", rows(3, 6).select(["n", "id"]))
+    write(root, "c.parquet", rows(6, 9).cast(pa.schema([("id", pa.large_string()), ("n", "int8")])))
+    write(root, "d.parquet", rows(9, 12).append_column("more", pa.array([1, 2, 3])))
+    input = Input(uri=root)
+    (shard,) = plan(input)
+    assert read(input, shard).equals(rows(0, 12))
 
 
 def test_every_file_is_checked_before_work_starts(root: str) -> None:

@@ -133,6 +133,37 @@ def test_a_plan_without_all_of_its_shards_is_not_read(root: str) -> None:
         dataset.read_plan("r1")
 
 
+def test_a_plan_of_the_first_format_is_still_read(root: str) -> None:
+    dataset = Dataset(root)
+    dataset.store.put(
+        "runs/r1/plan.json",
+        b"""{
+ "format": 1, "run_key": "r1", "graph": "g", "version": "v1", "partition_key": "2026-01-01",
+ "input": {"uri": "s3://lake/in", "partition_by": "day"},
+ "shards": [
+  {"id": "00000", "pieces": [{"path": "a.parquet", "etag": "e", "rows": 3, "row_groups": [0, 2]}]},
+  {"id": "00001", "pieces": [{"path": "b.parquet", "etag": "f", "rows": 4, "row_groups": null}]}
+ ]}""",
+    )
+    read, its_shards = dataset.read_plan("r1")
+    assert (read.run_key, read.shards, read.rows) == ("r1", 2, 7)
+    assert read.input == Input(uri="s3://lake/in", partition_by="day")
+    assert list(its_shards) == [
+        Shard(id="00000", pieces=(Piece(path="a.parquet", etag="e", rows=3, row_groups=(0, 2)),)),
+        Shard(id="00001", pieces=(Piece(path="b.parquet", etag="f", rows=4),)),
+    ]
+    # And whoever wants to freeze another plan gets that one
+    assert dataset.write_plan(plan(5), shards(5)) == (read, its_shards)
+
+
+@pytest.mark.parametrize("content", [b"no json", b'{"format": 3, "run_key": "r1"}'])
+def test_a_plan_from_the_future_is_refused_by_name(root: str, content: bytes) -> None:
+    dataset = Dataset(root)
+    dataset.store.put("runs/r1/plan.json", content)
+    with pytest.raises(StorageError, match=r"runs/r1/plan\.json: is not a"):
+        dataset.read_plan("r1")
+
+
 def test_what_a_run_key_stands_for_is_said_once(root: str) -> None:
     dataset = Dataset(root)
     spec = RunSpec(graph="m:g", input=Input(uri="in"), output=root, partition_key="2026-01-01")
@@ -214,6 +245,28 @@ def test_twins_of_one_run_both_succeed_and_one_manifest_stands(root: str) -> Non
         answers = list(racers.map(lambda _: Dataset(root).commit(manifest(), None), range(8)))
     stands, _ = Dataset(root).read_manifest("2026-01-01")
     assert all(answer == stands for answer in answers)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_racing_runs_one_commits_and_every_other_is_told(root: str, is_first: bool) -> None:
+    # Given eight runs of a partition that all saw the same manifest, or none
+    etag = None
+    if not is_first:
+        Dataset(root).commit(manifest("r0"), replacing=None)
+        etag = Dataset(root).read_manifest("2026-01-01")[1]
+
+    def commit(number: int) -> str | None:
+        try:
+            return Dataset(root).commit(manifest(f"run{number}"), replacing=etag).run_key
+        except CommitConflict:
+            return None
+
+    # When they commit at once
+    with ThreadPoolExecutor(8) as racers:
+        answers = list(racers.map(commit, range(8)))
+    # Then one did, and it is the one that stands
+    (winner,) = [answer for answer in answers if answer is not None]
+    assert Dataset(root).read_manifest("2026-01-01")[0].run_key == winner
 
 
 @pytest.mark.server

@@ -36,7 +36,7 @@ from graphs.spec import (
     Usage,
 )
 from graphs.storage.garbage import refuse_if_removed
-from graphs.storage.inputs import Shards, check_unchanged, plan_shards
+from graphs.storage.inputs import Shards, absolute, check_unchanged, plan_shards
 from graphs.storage.objects import requests_made
 from graphs.storage.sinks import open_sink
 from graphs.storage.snapshots import Dataset
@@ -154,7 +154,9 @@ class _Attempt:
         record = RunRecord(
             run_key=intake.run_key,
             version=self.plan.version,
-            spec=spec.model_copy(update={"output": self.dataset.uri}),
+            spec=spec.model_copy(
+                update={"output": self.dataset.uri, "input": absolute(spec.input)}
+            ),
             started_at=datetime.now(UTC),
         )
         self.dataset.write_run(record)

@@ -60,7 +60,7 @@ def _refuse_output_inside_input(input: Input, dataset: Dataset) -> None:
 def _replayed(
     spec: RunSpec, plan: OfflinePlan, dataset: Dataset, before: Manifest | None, replay: str
 ) -> Intake:
-    input = Input(uri=dataset.uri, format="parquet", nested_in="input")
+    input = Input(uri=dataset.uri, nested_in="input")
     is_replayed = before is not None and before.replays and before.replays[-1].run_key == replay
     if before is not None and is_replayed and before.version == plan.version:
         return Intake(input, (), before.run_key, None)

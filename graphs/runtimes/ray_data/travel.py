@@ -6,7 +6,6 @@ The nesting copies nothing: the shard's columns become the children of a list of
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,16 +34,10 @@ class Carry:
 
     def counts(self, rows_out: int) -> Counts:
         """Where the shard's rows went, given how many are left at the end."""
-        errors: dict[str, dict[str, int]] = {}
-        for (node, error), rows in Counter((r.node, r.error) for r in self.rejected).items():
-            errors.setdefault(node, {})[error] = rows
-        return Counts(
-            rows_in=self.rows_in,
-            rows_out=rows_out,
-            rejected=dict(Counter(row.node for row in self.rejected)),
-            filtered=self.filtered or {},
-            errors=errors,
-        )
+        # Rows in as they were read, not as they add up: that is for the ledger to find out.
+        rejected = [(row.node, row.error) for row in self.rejected]
+        counts = Counts.of(rows_out, rejected, self.filtered or {})
+        return counts.model_copy(update={"rows_in": self.rows_in})
 
 
 _CARRY = TypeAdapter(Carry)

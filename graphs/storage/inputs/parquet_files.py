@@ -44,7 +44,8 @@ class ParquetFiles:
         """An object's footer."""
 
         def read() -> pq.FileMetaData:
-            tail = self._fetch(path, etag, size, [(max(0, size - TAIL), size)])
+            spans = [(max(0, size - TAIL), size)] if size else []
+            tail = self._fetch(path, etag, size, spans)
             return pq.ParquetFile(pa.PythonFile(tail, mode="r")).metadata
 
         with decoding("parquet"):

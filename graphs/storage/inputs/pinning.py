@@ -37,4 +37,5 @@ def decoding(kind: str) -> Iterator[None]:
     except (pa.ArrowException, EOFError, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the machine's trouble, not the file's
-        raise Unreadable(f"is not a readable {kind} file ({error})") from error
+        said = " ".join(str(error).split())
+        raise Unreadable(f"is not a readable {kind} file ({said})") from error

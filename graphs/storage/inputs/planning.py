@@ -57,10 +57,18 @@ class _Unit:
 
 @dataclass(frozen=True, slots=True)
 class _Yield:
-    """What a stored byte becomes."""
+    """What stored bytes become."""
 
     rows: float
+    """Rows of a byte, beyond the overhead."""
     bytes: float
+    """Bytes in memory of a byte."""
+    overhead: int = 0
+    """Bytes of a file that hold no rows."""
+
+    def of(self, size: int) -> tuple[float, float]:
+        """Rows and bytes in memory of a file, about."""
+        return max(1.0, (size - self.overhead) * self.rows), size * self.bytes
 
 
 def plan_shards(
@@ -119,32 +127,37 @@ class _Planner:
         """Everything there is to read, in the order of the objects."""
         kinds = [format_of(self._input, info.path) for info in objects]
         parquet = [number for number, kind in enumerate(kinds) if kind == "parquet"]
-        footers = self._footers(objects, parquet if len(parquet) <= FEW else parquet[:1])
-        yields: dict[InputFormat, _Yield] = {"parquet": _parquet_yield(objects, footers)}
+        looked = self._row_groups(objects, parquet if len(parquet) <= FEW else parquet[:1])
+        yields: dict[InputFormat, _Yield] = {"parquet": _parquet_yield(objects, looked)}
         for text in {kind for kind in kinds if kind and kind != "parquet"}:
             files = (o for o, k in zip(objects, kinds, strict=True) if k == text and o.size)
             yields[text] = self._text_yield(text, next(files, None))
         if len(parquet) > FEW:
             large = [n for n in parquet[1:] if self._is_large(objects[n], yields["parquet"])]
-            footers |= self._footers(objects, large)
+            looked |= self._row_groups(objects, large)
         for number, (info, kind) in enumerate(zip(objects, kinds, strict=True)):
-            if number in footers:
-                yield from _row_groups(number, info, footers[number])
-            elif info.size and kind:
+            if number in looked:
+                yield from looked[number]
+            elif kind == "parquet" or (info.size and kind):  # there is no parquet of no bytes
                 yield from self._by_size(number, info, kind, yields[kind])
 
     def _is_large(self, info: ObjectInfo, one: _Yield) -> bool:
         """Whether a parquet file is to be split, or may have to be."""
-        rows, size = info.size * one.rows, info.size * one.bytes
+        rows, size = one.of(info.size)
         return info.size > WHOLE or rows > self._rows or size > self._bytes
 
-    def _footers(
+    def _row_groups(
         self, objects: Sequence[ObjectInfo], numbers: Sequence[int]
-    ) -> dict[int, pq.FileMetaData]:
-        """The footers of some parquet files, each checked; by position."""
+    ) -> dict[int, list[_Unit]]:
+        """The row groups of some parquet files that can be read, each checked; by position."""
+
+        def look(number: int) -> list[_Unit] | None:
+            footer = self._footer(objects[number])
+            return None if footer is None else _units(number, footer)
+
         with ThreadPoolExecutor(IN_FLIGHT) as readers:
-            found = readers.map(lambda number: self._footer(objects[number]), numbers)
-            return {n: footer for n, footer in zip(numbers, found, strict=True) if footer}
+            found = zip(numbers, readers.map(look, numbers), strict=True)
+            return {number: units for number, units in found if units is not None}
 
     def _footer(self, info: ObjectInfo) -> pq.FileMetaData | None:
         try:
@@ -203,39 +216,49 @@ class _Planner:
         self, number: int, info: ObjectInfo, kind: InputFormat, one: _Yield
     ) -> Iterator[_Unit]:
         """A file that nobody looked into: whole, or in spans where text allows that."""
-        rows, size = info.size * one.rows, info.size * one.bytes
+        rows, size = one.of(info.size)
         whole = (
             kind == "parquet"
             or is_compressed(info.path)
             or (kind == "csv" and self._input.csv.newlines_in_values)
         )
         parts = 1 if whole else int(max(rows / self._rows, size / self._bytes)) + 1
-        parts = min(parts, info.size)
+        parts = max(1, min(parts, info.size))
         cuts = [info.size * part // parts for part in range(parts + 1)]
         for start, stop in pairwise(cuts):
             span = None if parts == 1 else (start, stop)
             yield _Unit(number, stop - start, size / parts, rows / parts, None, span=span)
 
 
-def _parquet_yield(objects: Sequence[ObjectInfo], footers: dict[int, pq.FileMetaData]) -> _Yield:
-    """What a stored byte of parquet comes to, by the first file that has rows."""
-    number = next((n for n in footers if footers[n].num_rows), None)
+def _parquet_yield(objects: Sequence[ObjectInfo], looked: dict[int, list[_Unit]]) -> _Yield:
+    """What stored bytes of parquet come to, by the first file that has rows."""
+    number = next((number for number, units in looked.items() if units), None)
     if number is None:
         return _Yield(0.0, _EXPANSION["parquet"])
-    footer, size = footers[number], objects[number].size
-    unpacked = sum(footer.row_group(n).total_byte_size for n in range(footer.num_row_groups))
+    units, size = looked[number], objects[number].size
+    stored = max(1, sum(unit.stored for unit in units))
     # Encoded columns are larger once they are read, so never less than is assumed.
-    return _Yield(footer.num_rows / size, max(unpacked / size, _EXPANSION["parquet"]))
+    expansion = max(sum(unit.bytes for unit in units) / size, _EXPANSION["parquet"])
+    return _Yield(sum(unit.about for unit in units) / stored, expansion, size - stored)
 
 
-def _row_groups(number: int, info: ObjectInfo, footer: pq.FileMetaData) -> Iterator[_Unit]:
-    of = footer.num_row_groups
-    for index in range(of):
-        group = footer.row_group(index)
-        if group.num_rows:
-            stored = sum(group.column(c).total_compressed_size for c in range(group.num_columns))
-            rows = group.num_rows
-            yield _Unit(number, stored, group.total_byte_size, rows, rows, index, of)
+def _units(number: int, footer: pq.FileMetaData) -> list[_Unit]:
+    """A file's row groups, without those that are empty."""
+    of, leaves = footer.num_row_groups, range(footer.num_columns)
+    groups = ((index, footer.row_group(index)) for index in range(of))
+    return [
+        _Unit(
+            object=number,
+            stored=sum(group.column(leaf).total_compressed_size for leaf in leaves),
+            bytes=group.total_byte_size,
+            about=group.num_rows,
+            rows=group.num_rows,
+            group=index,
+            of=of,
+        )
+        for index, group in groups
+        if group.num_rows
+    ]
 
 
 def _packed(
