@@ -47,7 +47,7 @@ def measures(quick: bool) -> Iterator[Measure]:
         yield held("offline.commit_1m_cpu_growth", [growth], 1.25, "×")
     yield held(
         "offline.resume_records_per_s",
-        _resumed(3_000 if quick else 20_000, 1 if quick else 3),
+        _resumed(10_000 if quick else 20_000, 1 if quick else 3),
         RECORDS_PER_S,
         "records/s",
     )

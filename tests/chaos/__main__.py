@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from tests.chaos.troubled import Chronicle, Troubled
 from tests.chaos.world import World, spec_of, write_input
 
 LATENCY_S = 0.02
-MEAN_WAIT_S = 1.5
+MEAN_WAIT_S = 1.0
 PLACE = "s3://lake/chaos"
 
 
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument("--moments", type=int, default=200)
     parser.add_argument("--shards", type=int, default=400)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and so leave nothing behind
     chronicle = Chronicle(say=lambda line: print(line, flush=True))
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:

@@ -100,10 +100,8 @@ def _kill_worker(world: World, kind: str, share: float) -> str | None:
             return None
         time.sleep(0.05)
     victim = found[int(share * len(found))]
-    with contextlib.suppress(psutil.NoSuchProcess):
-        victim.kill()
-        return f"killed {kind} worker {victim.pid}"
-    return None
+    kill_and_await(victim)
+    return f"killed {kind} worker {victim.pid}"
 
 
 def _kill_writer(proxy: Proxy, share: float) -> str | None:
@@ -135,8 +133,7 @@ def ambush_on(what: str, *, is_after: bool, say: Callable[[str], None]) -> Ambus
         when = "after" if is_after else "before"
         path = request.path.rpartition("/output/")[2].partition("?")[0]
         if victim is not None:
-            victim.kill()
-            victim.wait(30)
+            kill_and_await(victim)
         pid = victim.pid if victim else "(gone)"
         say(f"killed writer {pid} {when} its put of {path}")
 
@@ -144,6 +141,14 @@ def ambush_on(what: str, *, is_after: bool, say: Callable[[str], None]) -> Ambus
         return request.method in ("PUT", "POST") and kind_of_object(request.path) == what
 
     return Ambush(awaits, is_after, kill)
+
+
+def kill_and_await(victim: psutil.Process) -> None:
+    """SIGKILL, until nothing of the process runs any more; its parent may collect it later."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        victim.kill()
+        while victim.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
 
 
 def kind_of_object(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Scenes in which a wrong commit protocol shows. Each gives what is wrong: nothing if all is well."""
+"""Scenes in which a wrong commit protocol shows. Each gives what is wrong, if anything is."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ than what Ray takes to notice that its head is gone (60 s)."""
 
 
 class Unforgivable(AssertionError):
-    """An attempt failed in a way that trying again cannot help, or hung."""
+    """An attempt failed in a way that trying again cannot help, or hung, or all took too long."""
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Chronicle:
     failures: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
     began: float = field(default_factory=time.monotonic)
+    at_most_s: float = 40 * 60
 
     def tell(self, line: str) -> None:
         self.say(f"{time.monotonic() - self.began:7.1f} s  {line}")
@@ -89,6 +90,8 @@ class Troubled:
 
     def _look(self) -> RunResult | None:
         """Starts the next attempt where one has ended; gives the result once one succeeded."""
+        if time.monotonic() - self._chronicle.began > self._chronicle.at_most_s:
+            raise Unforgivable(f"not committed within {self._chronicle.at_most_s:.0f} s")
         if self._driver is not None and self._driver.has_ended:
             outcome = self._driver.outcome()
             self._driver = None

@@ -66,3 +66,10 @@ def s3_table(
     """A table on S3 that does not exist yet, once per format."""
     use_s3(moto)
     return table_of(kind, f"s3://lake/{uuid.uuid4().hex}", tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def lake_root(moto: str, use_s3: Callable[[str], None]) -> str:
+    """URI of an empty place in S3."""
+    use_s3(moto)
+    return f"s3://lake/{uuid.uuid4().hex}"

@@ -182,38 +182,35 @@ def _s3(endpoint: str, http: str) -> dict[str, str]:
     return {endpoint: url, http: "true"} if url else {}
 
 
-def race(table: Table, run_keys: Sequence[str], partition_keys: Sequence[str]) -> list[str]:
+def race(table: Table, runs: Sequence[tuple[str, str]]) -> list[str]:
     """Runs that write first and then commit at the same moment, each in a process of its own.
 
+    Args:
+        table: where they commit.
+        runs: each with its run key and partition key.
+
     Returns:
-        What each came to: "committed", or the name of its error.
+        What each came to: "committed", or its error.
     """
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(len(run_keys))
-    with context.Manager() as shared:
-        outcomes = shared.dict()
-        racers = [
-            context.Process(target=_racer, args=(table, run, partition, barrier, outcomes))
-            for run, partition in zip(run_keys, partition_keys, strict=True)
-        ]
-        for racer in racers:
-            racer.start()
-        for racer in racers:
-            racer.join()
-        return [
-            outcomes[run, partition]
-            for run, partition in zip(run_keys, partition_keys, strict=True)
-        ]
+    barrier, outcomes = context.Barrier(len(runs)), context.Queue()
+    racers = [context.Process(target=_racer, args=(table, *run, barrier, outcomes)) for run in runs]
+    for racer in racers:
+        racer.start()
+    found = dict(outcomes.get(timeout=300) for _ in racers)
+    for racer in racers:
+        racer.join()
+    return [found[run_key] for run_key, _ in runs]
 
 
 def _racer(table: Table, run_key: str, partition_key: str, barrier: Any, outcomes: Any) -> None:
     outcome = "died"
     try:
         run = table.run(run_key, [rows(run_key, 5), rows(run_key, 5, 5)], None, partition_key)
-        barrier.wait(60)
+        barrier.wait(240)
         run.commit()
         outcome = "committed"
     except Exception as error:
         outcome = f"{type(error).__name__}: {error}"
     finally:
-        outcomes[run_key, partition_key] = outcome
+        outcomes.put((run_key, outcome))

@@ -120,7 +120,10 @@ def test_columns_that_repeat_have_a_dictionary_and_others_none(tmp_path: object)
 
 
 def test_chunks_with_dictionaries_of_their_own_become_one_column(tmp_path: object) -> None:
-    parts = [pa.table({"c": pa.array([a, b]).dictionary_encode()}) for a, b in ["ab", "cb", "dd"]]
+    parts = [
+        pa.table({"c": pa.array([a, b]).dictionary_encode()})
+        for a, b in [("a", "b"), ("c", "b"), ("d", "d")]
+    ]
 
     (file,) = stored(str(tmp_path), one_shard(str(tmp_path), pa.concat_tables(parts)))
 

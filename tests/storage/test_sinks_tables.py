@@ -227,7 +227,7 @@ def test_a_table_of_another_dataset_is_refused(table: Table) -> None:
 def test_two_first_runs_that_race_for_a_partition_leave_the_rows_of_one(table: Table) -> None:
     table.open().prepare(rows("a", 1).schema)
 
-    outcomes = race(table, ["x", "y"], ["p", "p"])
+    outcomes = race(table, [("x", "p"), ("y", "p")])
 
     assert Counter(outcome.split(":")[0] for outcome in outcomes) == {
         "committed": 1,
@@ -254,10 +254,10 @@ def test_twins_of_one_run_that_race_both_succeed_and_add_its_rows_once(table: Ta
 def test_runs_of_different_partitions_that_race_all_commit(table: Table) -> None:
     table.open().prepare(rows("a", 1).schema)
 
-    outcomes = race(table, ["x", "y", "z"], ["p", "q", "r"])
+    outcomes = race(table, [("x", "p"), ("y", "q")])
 
-    assert outcomes == ["committed"] * 3
-    assert table.runs() == {"x": 10, "y": 10, "z": 10}
+    assert outcomes == ["committed"] * 2
+    assert table.runs() == {"x": 10, "y": 10}
 
 
 def test_readers_never_see_a_mix_while_runs_replace_each_other(table: Table) -> None:

@@ -164,7 +164,8 @@ def test_a_catalog_whose_answer_is_lost_after_the_commit_adds_the_rows_once(
 ) -> None:
     from pyiceberg.catalog.sql import SqlCatalog
 
-    commit_table, lost = SqlCatalog.commit_table, []
+    commit_table = SqlCatalog.commit_table
+    lost: list[Any] = []
 
     def commit_and_lose_the_answer(self: Any, *arguments: Any) -> Any:
         answer = commit_table(self, *arguments)

@@ -123,7 +123,10 @@ class _Attempt:
         """Enters the done-records there are, then computes the shards that lack one."""
         key = self.intake.run_key
         shard_plan, shards, is_resumed = self._planned()
-        ledger = Ledger(shard_plan, shards, self.spec.error_budget)
+        base = self.intake.base
+        # A replay's rows are all suspects: what is left of them is held against the whole snapshot.
+        rows = base.counts.rows_in if base else None
+        ledger = Ledger(shard_plan, shards, self.spec.error_budget, rows)
         teller.start(ledger.progress(0.0))
         refuse_if_removed(self.dataset, key)
         if is_resumed:
@@ -225,6 +228,9 @@ class _Attempt:
 
     def _works(self, is_careful: bool) -> tuple[Work, ...]:
         spec, budget = self.spec, self.spec.error_budget
+        # A small floor judges shares early; it takes more to call a node hopeless. Rows that were
+        # rejected before say nothing about a node.
+        is_judged = budget.share < 1 and self.intake.base is None
         return tuple(
             Work(
                 plan=self.plan,
@@ -236,8 +242,7 @@ class _Attempt:
                 run_key=self.intake.run_key,
                 attempt=self.me,
                 parameters=spec.parameters,
-                # A small floor judges shares early; it takes more to call a node hopeless.
-                hopeless_after=max(budget.floor, HOPELESS_AFTER) if budget.share < 1 else None,
+                hopeless_after=max(budget.floor, HOPELESS_AFTER) if is_judged else None,
                 trouble=spec.trouble,
                 is_careful=is_careful,
             )
