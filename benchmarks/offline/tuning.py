@@ -30,7 +30,6 @@ TRIED: dict[str, dict[str, Knobs]] = {
         "512 MiB blocks": {"context": {"target_max_block_size": 512 * _MIB}},
         "8 blocks of 1 GiB": {"blocks": 8, "context": {"target_max_block_size": 1024 * _MIB}},
         "preserve order": {"context": {"preserve_order": True}},
-        "eager free": {"blocks": 8, "context": {"eager_free": True}},
         "concurrency=2": {"read_concurrency": 2, "write_concurrency": 2},
         "batches of 100k": {"rows": 100_000},
     },

@@ -22,14 +22,14 @@ class ParquetSink(Record):
 
 
 class LanceSink(Record):
-    """A Lance dataset; each partition's rows are its fragments."""
+    """A Lance dataset of this dataset's own: copies of the snapshots' rows, as fragments."""
 
     kind: Literal["lance"] = "lance"
     uri: str = Field(description="s3://bucket/prefix or a local folder")
 
 
 class IcebergSink(Record):
-    """A table of an Iceberg catalog; its data files are the snapshot's own files."""
+    """A table of this dataset's own in an Iceberg catalog: it lists the snapshots' own files."""
 
     kind: Literal["iceberg"] = "iceberg"
     catalog: str = Field(
@@ -40,7 +40,7 @@ class IcebergSink(Record):
 
 
 class DeltaSink(Record):
-    """A Delta table; its data files are copies below the table's own folder."""
+    """A Delta table of this dataset's own: copies of the snapshots' files."""
 
     kind: Literal["delta"] = "delta"
     uri: str = Field(description="s3://bucket/prefix or a local folder")

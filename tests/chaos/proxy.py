@@ -53,6 +53,8 @@ class Proxy:
         self._random = random.Random(seed)
         self._latency_s = latency_s
         self._share, self._until = 0.0, 0.0
+        self._each_once: Fault | None = None
+        self._spoiled: set[tuple[str, str]] = set()
         self._ambushes: list[Ambush] = []
         self.requests: Counter[str] = Counter()
         """How many came in, by method."""
@@ -76,6 +78,11 @@ class Proxy:
     def spoil(self, share: float, for_s: float) -> None:
         """From now on, for a while, spoil that share of the requests."""
         self._share, self._until = share, time.monotonic() + for_s
+
+    def spoil_each_once(self, fault: Fault | None) -> None:
+        """From now on, spoil every first request of its method for an object; ``None`` ends it."""
+        self._each_once = fault
+        self._spoiled.clear()
 
     def lay(self, ambush: Ambush) -> None:
         """Add an ambush; the first request that it awaits springs it."""
@@ -110,7 +117,7 @@ class Proxy:
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
         self.requests[method] += 1
-        fault = self._draw()
+        fault = self._draw((method, path))
         if _header(head, b"expect"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await _body(reader, head)
@@ -138,7 +145,11 @@ class Proxy:
         await writer.drain()
         return True
 
-    def _draw(self) -> Fault | None:
+    def _draw(self, request: tuple[str, str]) -> Fault | None:
+        if self._each_once is not None and request not in self._spoiled:
+            self._spoiled.add(request)
+            self.faults[self._each_once] += 1
+            return self._each_once
         if time.monotonic() > self._until or self._random.random() > self._share:
             return None
         fault = self._random.choice(FAULTS)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from graphs.errors import BucketNotFound, CommitConflict, GraphsError, StorageError
-from graphs.spec import DeltaSink, LanceSink
+from graphs.spec import DeltaSink, LanceSink, ParquetSink
 from graphs.storage.sinks import commits, open_sink
 from tests.storage import servers
 from tests.storage.sinks import fragments, rows, write
@@ -91,6 +91,23 @@ def test_a_replay_and_a_backfill_that_saw_the_same_table_do_not_mix(
 
     assert [type(error) for error in errors] == [CommitConflict]
     assert table.runs() in ({"a": 3, "fix": 2}, {"b": 5})
+
+
+def test_a_replay_of_a_snapshot_that_the_table_never_had_is_whole_or_refused(
+    table: Table, kind: str
+) -> None:
+    plain = Table("parquet", table.dataset, ParquetSink())
+    base = plain.committed("a", [rows("a", 3)])
+    replay = table.run("fix", [rows("fix", 2)], base)
+    both = replay.manifest.model_copy(update={"files": base.files + replay.manifest.files})
+
+    if kind == "lance":
+        with pytest.raises(StorageError, match="Replay into the sink that the snapshot was"):
+            replay.writer.commit(both, fragments(replay.written), base)
+        assert table.read().num_rows == 0
+    else:
+        replay.writer.commit(both, fragments(replay.written), base)
+        assert table.runs() == {"a": 3, "fix": 2}
 
 
 def test_runs_of_other_partitions_that_saw_the_same_table_both_commit(

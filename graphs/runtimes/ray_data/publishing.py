@@ -8,11 +8,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 
-from graphs.runtimes.kernel import RejectedRow
 from graphs.runtimes.ray_data.sums import add_usage
-from graphs.runtimes.ray_data.travel import InFlight
+from graphs.runtimes.ray_data.travel import Carry, InFlight
 from graphs.runtimes.ray_data.work import Work
 from graphs.spec import DataFile, DoneRecord, Shard, Usage
 from graphs.storage.inputs import Source
@@ -80,18 +80,16 @@ class Publisher:
     ) -> tuple[DataFile, ...]:
         if not computed.carry.rejected:
             return ()
-        table = self._rejected(shard, computed.carry.rejected, attempt)
+        table = self._rejected(shard, computed.carry, attempt)
         data = encode_table(table)
         path = rejected_path(self._work.run_key, shard.id, attempt)
         self._dataset.store.put(path, data)
         return (DataFile(path=path, rows=table.num_rows, bytes=len(data)),)
 
-    def _rejected(self, shard: Shard, rows: tuple[RejectedRow, ...], attempt: str) -> pa.Table:
-        """Rejected rows with why and what they were; the input is read again, they are few."""
-        graph, work = self._work.plan.graph, self._work
-        schema = graph.input_schema
-        found = self._source.read(shard, schema.names, schema, work.trouble.bad_file)
-        input = found.table.take([row.row for row in rows]).combine_chunks()
+    def _rejected(self, shard: Shard, carry: Carry, attempt: str) -> pa.Table:
+        """Rejected rows with why and what they were."""
+        graph, rows = self._work.plan.graph, carry.rejected
+        input = self._input_of(shard, carry)
         return pa.table(
             {
                 "key": input.column(graph.key),
@@ -104,3 +102,17 @@ class Publisher:
                 "input": input.to_batches()[0].to_struct_array(),
             }
         )
+
+    def _input_of(self, shard: Shard, carry: Carry) -> pa.Table:
+        """The input of rejected rows: they are few, so the pieces that hold some are read again."""
+        positions = np.array([row.row for row in carry.rejected], np.int64)
+        stops = np.cumsum(carry.piece_rows)
+        pieces, place = np.unique(
+            np.searchsorted(stops, positions, side="right"), return_inverse=True
+        )
+        part = shard.model_copy(update={"pieces": tuple(shard.pieces[int(i)] for i in pieces)})
+        schema = self._work.plan.graph.input_schema
+        found = self._source.read(part, schema.names, schema, self._work.trouble.bad_file)
+        starts = (stops - carry.piece_rows)[pieces]
+        read = np.cumsum([0, *found.piece_rows])[:-1]
+        return found.table.take(positions - starts[place] + read[place]).combine_chunks()

@@ -131,7 +131,12 @@ class StageWorker:
         schema = work.plan.graph.input_schema
         found = self._source.read(shard, work.the_stage.columns_in, schema, work.trouble.bad_file)
         rows = found.table.num_rows
-        carry = Carry(rows, skipped=found.skipped, usage=Usage(bytes_read=found.bytes_read))
+        carry = Carry(
+            rows_in=rows,
+            piece_rows=found.piece_rows,
+            skipped=found.skipped,
+            usage=Usage(bytes_read=found.bytes_read),
+        )
         return InFlight(found.table, np.arange(rows, dtype=np.int64), carry)
 
     def _compute(self, shard: Shard, arrived: InFlight, tries: int) -> InFlight:

@@ -29,6 +29,8 @@ class Carry:
     rejected: tuple[RejectedRow, ...] = ()
     """``row`` is the position in the shard."""
     filtered: dict[str, int] | None = None
+    piece_rows: tuple[int, ...] = ()
+    """Rows of each piece of the shard, in order."""
     skipped: tuple[SkippedFile, ...] = ()
     usage: Usage = field(default_factory=Usage)
 

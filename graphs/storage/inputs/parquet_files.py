@@ -71,11 +71,15 @@ class ParquetFiles:
     def _read_local(self, piece: Piece, names: Sequence[str]) -> pa.Table:
         """A local file is opened as it is; its etag is compared when all has been read."""
         where = self._place.uri_of(piece.path)
-        is_small = piece.size <= WHOLE
         try:
             with mapped_errors(where), decoding("parquet"):
-                source = pa.BufferReader(Path(where).read_bytes()) if is_small else pa.OSFile(where)
-                table = self._columns(pq.ParquetFile(source), piece, names, not is_small)
+                if piece.size <= WHOLE:
+                    file = pq.ParquetFile(pa.BufferReader(Path(where).read_bytes()))
+                    table = self._columns(file, piece, names, use_threads=False)
+                else:
+                    metadata = self.footer(piece.path, piece.etag, piece.size)
+                    file = pq.ParquetFile(pa.OSFile(where), metadata=metadata)
+                    table = self._columns(file, piece, names)
         except Unreadable:
             self._require(piece)  # it may be unreadable because it is being replaced
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,7 +35,7 @@ def decoding(kind: str) -> Iterator[None]:
     """Raises Unreadable for whatever a decoder says of bytes it does not understand."""
     try:
         yield
-    except (pa.ArrowException, EOFError, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, csv.Error, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the machine's trouble, not the file's
         said = " ".join(str(error).split())

@@ -36,6 +36,8 @@ class ReadShard:
     skipped: tuple[SkippedFile, ...]
     bytes_read: int
     """Bytes asked of the store."""
+    piece_rows: tuple[int, ...] = ()
+    """Rows of each piece, in order; none of one that was skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Source:
             self._joined(shard.pieces, read_pieces, wanted),
             tuple(one.skipped for one in read_pieces if one.skipped),
             sum(one.bytes for one in read_pieces),
+            tuple(one.table.num_rows if one.table is not None else 0 for one in read_pieces),
         )
 
     def footer(self, path: str, etag: str, size: int) -> pq.FileMetaData:

@@ -180,10 +180,7 @@ class _Look:
         return self.rows() == self.wanted
 
     def rows(self) -> dict[str, int]:
-        rows: Counter[str] = Counter()
-        for fragment, run in self._there():
-            rows[run] += fragment.physical_rows
-        return dict(rows)
+        return _rows_by_run([fragment for fragment, _ in self._there()])
 
     def changed_after(self, moment: datetime) -> bool:
         with mapped_errors(self.name):
@@ -204,8 +201,10 @@ class _Look:
         with mapped_errors(self.name):
             there = self._there()
             removed = [fragment.id for fragment, run in there if run not in self.wanted]
+            added = self._added({_file(fragment) for fragment, _ in there})
+            self._check_whole([f for f, run in there if run in self.wanted] + added)
             try:
-                self._commit(removed, self._added({_file(fragment) for fragment, _ in there}))
+                self._commit(removed, added)
             except CommitConflictError as error:
                 raise Raced from error
 
@@ -253,14 +252,32 @@ class _Look:
             )
         return added
 
+    def _check_whole(self, fragments: Sequence[Any]) -> None:
+        rows = _rows_by_run(fragments)
+        short = sorted(run for run in self.wanted if rows.get(run) != self.wanted[run])
+        if short:
+            raise StorageError(
+                f"of the rows of run {', '.join(short)} that the snapshot keeps, some have no "
+                "fragments in the table",
+                self.name,
+                "Replay into the sink that the snapshot was written to",
+            )
+
     def _there(self) -> list[tuple[Any, str]]:
         """The partition's fragments in the table, each with its run."""
         found = []
         for fragment in self.table.get_fragments():
-            partition, _, rest = _file(fragment.metadata).partition(_BETWEEN)
+            partition, *rest = _file(fragment.metadata).split(_BETWEEN)
             if rest and partition == self.manifest.partition_key:
-                found.append((fragment.metadata, rest.partition(_BETWEEN)[0]))
+                found.append((fragment.metadata, rest[0]))
         return found
+
+
+def _rows_by_run(fragments: Sequence[Any]) -> dict[str, int]:
+    rows: Counter[str] = Counter()
+    for fragment in fragments:
+        rows[_file(fragment).split(_BETWEEN)[1]] += fragment.physical_rows
+    return dict(rows)
 
 
 def _move(store: Store, path: str, to: str) -> None:
