@@ -56,7 +56,11 @@ TRIED: dict[str, dict[str, Knobs]] = {
 }
 """Configurations of Ray Data, by workload; arguments of ``by_ray_data.tuned``."""
 
-BEST: dict[str, Knobs] = {"cpu": {}, "model": {}, "small_files": {}}
+BEST: dict[str, Knobs] = {
+    "cpu": {"blocks": 2},
+    "model": {"actor_cpus": 0.5, "model_rows": 4096, "in_flight": 4},
+    "small_files": {},
+}
 """The best of them on two cores."""
 
 PROFILES: dict[str, Knobs] = {"cpu": {}, "model": {}, "small_files": {}}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,7 +32,7 @@ from graphs.errors import (
     Superseded,
 )
 from graphs.storage.foreign import mapped_errors
-from graphs.storage.pages import PAGE, list_folder, list_objects, pages
+from graphs.storage.pages import PAGE, again, list_folder, list_objects, pages
 from graphs.storage.requests import count, requests_made
 
 __all__ = ["Object", "ObjectInfo", "Store", "requests_made"]
@@ -117,7 +118,7 @@ class Store:
             ObjectNotFound: there is none.
         """
         with self._asking(path):
-            answer = obstore.get(self._reading, path)
+            answer = again(lambda: obstore.get(self._reading, path))
             return Object(bytes(answer.bytes()), str(answer.meta["e_tag"]))
 
     def find(self, path: str) -> Object | None:
@@ -152,7 +153,7 @@ class Store:
             Superseded: it has another etag now.
         """
         with self._asking(path):
-            answer = obstore.get(self._reading, path, options={"if_match": etag})
+            answer = again(lambda: obstore.get(self._reading, path, options={"if_match": etag}))
             return memoryview(answer.bytes())
 
     def read_range(
@@ -171,7 +172,8 @@ class Store:
         """
         span: Any = {"suffix": length} if start is None else (start, start + length)
         with self._asking(path):
-            answer = obstore.get(self._reading, path, options={"range": span, "if_match": etag})
+            options: Any = {"range": span, "if_match": etag}
+            answer = again(lambda: obstore.get(self._reading, path, options=options))
             return memoryview(answer.bytes()), int(answer.meta["size"])
 
     def exists(self, path: str) -> bool:
@@ -182,7 +184,7 @@ class Store:
         """An object's line of a listing, ``None`` when there is no such object."""
         try:
             with self._asking(path):
-                meta = obstore.head(self._reading, path)
+                meta = again(lambda: obstore.head(self._reading, path))
         except ObjectNotFound:
             return None
         return ObjectInfo(path, str(meta["e_tag"]), int(meta["size"]), meta["last_modified"])
@@ -190,7 +192,7 @@ class Store:
     def put(self, path: str, data: bytes | memoryview) -> str:
         """Writes an object whatever was there before. Returns its etag."""
         with self._asking(path):
-            return str(obstore.put(self._writing, path, data)["e_tag"])
+            return str(again(lambda: obstore.put(self._writing, path, data))["e_tag"])
 
     def create(self, path: str, data: bytes | memoryview) -> str:
         """Writes an object only where there is none (``If-None-Match: *``). Returns its etag.
@@ -199,7 +201,8 @@ class Store:
             AlreadyExists: there is one; after a lost response it may be this very write.
         """
         with self._asking(path):
-            return str(obstore.put(self._writing, path, data, mode="create")["e_tag"])
+            put = partial(obstore.put, self._writing, path, data, mode="create")
+            return str(again(put)["e_tag"])
 
     def replace(self, path: str, data: bytes | memoryview, etag: str) -> str:
         """Replaces one version of an object by another (``If-Match``). Returns the new etag.
@@ -211,7 +214,8 @@ class Store:
         if self.is_local:
             return self._replace_locally(path, data, etag)
         with self._asking(path):
-            return str(obstore.put(self._writing, path, data, mode={"e_tag": etag})["e_tag"])
+            put = partial(obstore.put, self._writing, path, data, mode={"e_tag": etag})
+            return str(again(put)["e_tag"])
 
     def _replace_locally(self, path: str, data: bytes | memoryview, etag: str) -> str:
         """Compares and replaces under a lock on the folder: a file system has no ``If-Match``."""
@@ -261,7 +265,7 @@ class Store:
     def delete(self, path: str) -> None:
         """Removes an object; nothing happens where there is none."""
         with suppress(ObjectNotFound), self._asking(path):
-            obstore.delete(self._reading, path)
+            again(lambda: obstore.delete(self._reading, path))
 
     def delete_many(self, paths: Sequence[str]) -> None:
         """Removes objects, many with one request to S3; those that are not there do not matter."""
@@ -271,7 +275,8 @@ class Store:
             return
         for start in range(0, len(paths), PAGE):
             with self._asking(paths[start]):
-                obstore.delete(self._reading, list(paths[start : start + PAGE]))
+                page = list(paths[start : start + PAGE])
+                again(partial(obstore.delete, self._reading, page))
 
     def uri_of(self, path: str) -> str:
         """The full URI of an object."""

@@ -1,6 +1,7 @@
 """Listings, page by page: one that is cut off goes on where it was.
 
-The client asks again for everything else that breaks off half-way, but not for a page of a listing.
+The client asks again for everything else that breaks off half-way, but not for a page of a listing,
+nor where the body of a refusal (404, 412) does.
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ def list_objects(backend: Any, prefix: str | None, start: str | None = None) -> 
             found.extend(chunk)
         return found
 
-    return _again(go_on, lambda: len(found))
+    return again(go_on, lambda: len(found))
 
 
 def list_folder(backend: Any, prefix: str | None) -> Any:
     """What obstore says of the objects and folders directly below a prefix."""
-    return _again(lambda: obstore.list_with_delimiter(backend, prefix), lambda: 0)
+    return again(lambda: obstore.list_with_delimiter(backend, prefix), lambda: 0)
 
 
-def _again(ask: Callable[[], T], reached: Callable[[], int]) -> T:
+def again(ask: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
     """Asks until it is answered in full; gives up only where it gets no further."""
     tries, before = 0, 0
     while True:
