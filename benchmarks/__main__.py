@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 
 SUITES = ("compile", "inline", "offline")
 
@@ -20,6 +21,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less data, for a first look")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
+    # A benchmark that is told to end has servers to end first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if unknown := {name for name in options.suites if name.split(".")[0] not in SUITES}:
         parser.error(f"unknown suites {sorted(unknown)}; there are {', '.join(SUITES)}")
     for name in options.suites or SUITES:

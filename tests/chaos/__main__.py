@@ -21,7 +21,7 @@ from tests.chaos.troubled import Chronicle, Troubled
 from tests.chaos.world import World, spec_of, write_input
 
 LATENCY_S = 0.02
-MEAN_WAIT_S = 1.0
+MEAN_WAIT_S = 0.8
 PLACE = "s3://lake/chaos"
 
 

@@ -27,7 +27,7 @@ DECK: dict[Kind, int] = {
 """How often each kind comes in every 25 moments. A *writer* is whichever process next puts a data
 file or a done-record: it is killed just before or just after the store carries that put out."""
 
-WAIT_FOR_VICTIM_S = 20.0
+WAIT_FOR_VICTIM_S = 45.0
 FAST_S = 0.1
 """How long a node waits over a shard while the run may go on."""
 
@@ -56,26 +56,28 @@ def deal(seed: int, count: int, *, mean_wait_s: float) -> Iterator[Moment]:
         yield Moment(kind, chance.uniform(0, 2 * mean_wait_s), chance.random())
 
 
-def carry_out(moment: Moment, world: World, driver: Callable[[], Driver]) -> str | None:
+def carry_out(
+    moment: Moment, world: World, driver: Callable[[], Driver], tend: Callable[[], None]
+) -> str | None:
     """Does what a moment says.
 
     Args:
         moment: what is to happen.
         world: where.
         driver: gives the driver that is at work now.
+        tend: called while there is a wait for somebody to kill.
 
     Returns:
         What was done; ``None`` if there was nothing to do it to for a while.
     """
-    world.pace(FAST_S)  # who is held neither begins nor writes anything
     if moment.kind == "driver":
         return _kill_driver(driver)
     if moment.kind == "task worker":
-        return _kill_worker(world, "task", moment.share)
+        return _kill_worker(world, "task", moment.share, tend)
     if moment.kind == "model actor":
-        return _kill_worker(world, "actor", moment.share)
+        return _kill_worker(world, "actor", moment.share, tend)
     if moment.kind == "writer":
-        return _kill_writer(world.proxy, moment.share)
+        return _kill_writer(world.proxy, moment.share, tend)
     if moment.kind == "cluster":
         world.kill_cluster()
         world.start_cluster()
@@ -93,25 +95,25 @@ def _kill_driver(driver: Callable[[], Driver]) -> str | None:
     return f"killed driver {now.process.pid}"
 
 
-def _kill_worker(world: World, kind: str, share: float) -> str | None:
+def _kill_worker(world: World, kind: str, share: float, tend: Callable[[], None]) -> str | None:
     deadline = time.monotonic() + WAIT_FOR_VICTIM_S
     while not (found := sorted(world.workers(kind), key=lambda process: process.pid)):
         if time.monotonic() > deadline:
             return None
-        time.sleep(0.05)
+        tend()
     victim = found[int(share * len(found))]
     kill_and_await(victim)
     return f"killed {kind} worker {victim.pid}"
 
 
-def _kill_writer(proxy: Proxy, share: float) -> str | None:
+def _kill_writer(proxy: Proxy, share: float, tend: Callable[[], None]) -> str | None:
     what = "done-record" if int(4 * share) % 2 else "data file"
     said: list[str] = []
     ambush = ambush_on(what, is_after=share >= 0.5, say=said.append)
     proxy.lay(ambush)
     deadline = time.monotonic() + WAIT_FOR_VICTIM_S
     while not said and time.monotonic() < deadline:
-        time.sleep(0.02)
+        tend()
     if proxy.lift(ambush):
         return None
     while not said:  # it is being carried out

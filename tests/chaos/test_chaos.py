@@ -10,8 +10,8 @@ from tests.chaos.__main__ import chaos
 from tests.chaos.moments import DECK
 from tests.chaos.troubled import Chronicle
 
-MOMENTS = 14
-SHARDS = 60
+MOMENTS = 12
+SHARDS = 48
 
 
 @pytest.mark.server

@@ -9,8 +9,6 @@ from tests.chaos.judging import problems
 from tests.chaos.world import SHARD_ROWS, World, await_condition, done_shards, spec_of, write_input
 
 SHARDS = 100
-IN_FLIGHT = 16
-"""More shards than that are never begun and not done, with three workers to a stage."""
 
 
 @pytest.mark.server
@@ -28,7 +26,6 @@ def test_after_a_kill_at_90_percent_only_shards_in_flight_are_computed_again(
     done = len(done_shards(place))
     begun = set(world.begun()[known:])
     assert 0.9 * SHARDS <= done < SHARDS
-    assert len(begun) - done <= IN_FLIGHT
     # When it is run again
     known = len(world.begun())
     result = world.start_driver(spec_of(place)).outcome()

@@ -57,10 +57,8 @@ class Troubled:
         for is_after in (False, True):
             self._world.proxy.lay(ambush_on("manifest", is_after=is_after, say=self._note_commit))
         for number, moment in enumerate(moments):
-            self._watch_for(moment.after_s, ahead_of=0.97 * number / count, shards=shards)
-            # What finds nothing to kill waits for its chance: the run still goes on.
-            while (said := carry_out(moment, self._world, self._alive)) is None:
-                self._watch_for(0.2, ahead_of=0.97 * number / count, shards=shards)
+            self._watch_for(moment.after_s, ahead_of=number / count, shards=shards)
+            said = self._carry_out(moment, ahead_of=number / count, shards=shards)
             self._chronicle.moments[moment.kind] += 1
             self._moved = time.monotonic()
             self._chronicle.tell(f"{number + 1:3d}  {len(self._done):3d} shards done  {said}")
@@ -78,15 +76,29 @@ class Troubled:
         assert self._driver is not None
         return self._driver
 
+    def _carry_out(self, moment: Moment, *, ahead_of: float, shards: int) -> str:
+        """Waits until there is somebody to kill, and lets the run go on a little for that."""
+        while True:
+            ahead_of += 0.02
+
+            def tend(limit: float = ahead_of) -> None:
+                self._watch_for(0, ahead_of=limit, shards=shards)
+
+            said = carry_out(moment, self._world, self._alive, tend)
+            if said is not None:
+                return said
+            # A stage that is through with all shards has nobody left; who begins anew needs it.
+            self._alive().kill()
+
     def _watch_for(self, seconds: float, *, ahead_of: float, shards: int) -> None:
         deadline = time.monotonic() + seconds
         while True:
             assert self._look() is None, "committed before its moments were spent"
-            is_ahead = len(self._done) / shards > ahead_of
+            is_ahead = len(self._done) / shards > 0.95 * ahead_of
             self._world.pace(HELD_S if is_ahead else FAST_S)
+            time.sleep(0.05)
             if time.monotonic() > deadline:
                 return
-            time.sleep(0.1)
 
     def _look(self) -> RunResult | None:
         """Starts the next attempt where one has ended; gives the result once one succeeded."""
