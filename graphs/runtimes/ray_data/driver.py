@@ -17,7 +17,8 @@ from graphs.errors import WorkerLost
 from graphs.planners.offline import OfflinePlan
 from graphs.runtimes.inline import HOPELESS_AFTER
 from graphs.runtimes.kernel import check_input, check_parameters
-from graphs.runtimes.ray_data.cluster import compute, connect
+from graphs.runtimes.ray_data.cluster import connect
+from graphs.runtimes.ray_data.computing import compute
 from graphs.runtimes.ray_data.intake import Intake, take_in
 from graphs.runtimes.ray_data.ledger import Ledger
 from graphs.runtimes.ray_data.sums import add_usage

@@ -180,7 +180,8 @@ class StageWorker:
         before = arrived.carry
         table = arrived.table.slice(0, 0)
         table = self._leaving(self._kernel.run(table).table)
-        carry = replace(before, rejected=before.rejected + rejected)
+        usage = add_usage([before.usage, Usage(retries=tries)])
+        carry = replace(before, rejected=before.rejected + rejected, usage=usage)
         return InFlight(table, arrived.numbers[:0], carry)
 
     def _leaving(self, table: pa.Table) -> pa.Table:

@@ -23,6 +23,12 @@ def run_stage(batch: pa.Table, work: Work) -> Iterator[pa.Table]:
     return _LAST[0][1].run(batch, _tries())
 
 
+def run_alone(batch: pa.Table, work: Work) -> Iterator[str]:
+    """A stage that is the only one, as a plain task: gives done-records as JSON."""
+    for row in run_stage(batch, work):
+        yield row.column("done")[0].as_py()
+
+
 class StageActor:
     """A stage with models, as an actor: loaded once, then called for shard after shard."""
 
