@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from graphs.spec.record import Record
 
@@ -39,12 +39,6 @@ class Input(Record):
     nested_in: str | None = Field(
         default=None, description="struct column that holds the columns; rejected rows have one"
     )
-
-    @model_validator(mode="after")
-    def a_glob_is_not_partitioned(self) -> Self:
-        if self.partition_by is not None and any(sign in self.uri for sign in "*?["):
-            raise ValueError("a glob cannot have partition_by; write the partition into the glob")
-        return self
 
 
 class Piece(Record):

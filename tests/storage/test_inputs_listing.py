@@ -122,8 +122,8 @@ def test_what_names_no_file_is_not_found(tree: str, below: str) -> None:
 
 
 def test_a_glob_is_not_partitioned_and_not_of_buckets() -> None:
-    with pytest.raises(ValueError, match="write the partition into the glob"):
-        Input(uri="s3://lake/*", partition_by="day")
+    with pytest.raises(InputError, match="Write the partition into the glob"):
+        locate(Input(uri="s3://lake/*", partition_by="day"))
     with pytest.raises(InputError, match="bucket"):
         locate(Input(uri="s3://la*/x"))
 

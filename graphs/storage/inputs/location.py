@@ -41,7 +41,7 @@ def locate(input: Input) -> Location:
     A URI that may name a single file is relative to the folder that holds it.
 
     Raises:
-        InputError: a glob in the bucket's name.
+        InputError: a glob in the bucket's name, or together with ``partition_by``.
     """
     uri = absolute(input).uri
     scheme, rest = _split(uri)
@@ -50,6 +50,12 @@ def locate(input: Input) -> Location:
     if sign is not None:
         if scheme and sign == 0:
             raise InputError("a bucket's name cannot be a glob", uri, "Name the bucket")
+        if input.partition_by is not None:
+            raise InputError(
+                f"a glob cannot be partitioned by {input.partition_by!r}",
+                uri,
+                "Write the partition into the glob, or name the folder",
+            )
         return Location(_joined(scheme, parts[:sign]), pattern=_matching("/".join(parts[sign:])))
     may_be_file = _by_ending(parts[-1]) is not None or input.format is not None
     if may_be_file and input.partition_by is None and len(parts) > 1 and parts[-1]:
