@@ -58,7 +58,7 @@ TRIED: dict[str, dict[str, Knobs]] = {
 
 BEST: dict[str, Knobs] = {
     "cpu": {"blocks": 2},
-    "model": {"actor_cpus": 0.5, "model_rows": 4096, "in_flight": 4},
+    "model": {"model_rows": 4096, "context": {"target_max_block_size": 32 * _MIB}},
     "small_files": {},
 }
 """The best of them on two cores."""
