@@ -24,6 +24,10 @@ _WAVE = 20_000
 """Shards of one Ray Data execution, whose driver holds an object for each: a run of a million
 shards is fifty executions, and a model is loaded once in each."""
 
+_EXPANSION, _LEAST_BETWEEN = 3, 64 * 1024 * 1024
+"""Bytes that a shard takes between stages for each byte it is stored in, about; and the least that
+Ray may keep there, so that small shards do not wait for each other."""
+
 
 def stream(
     works: tuple[Work, ...],
@@ -60,9 +64,20 @@ def _chained(works: tuple[Work, ...], shards: Shards, wave: Positions) -> Any:
     dataset.context.print_on_execution_start = False
     # A block for each shard, so that it goes on at once however many its call was given.
     dataset.context.target_max_block_size = 1
+    dataset.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
+        object_store_memory=_bytes_between(works, shards)
+    )
     for work in works:
         dataset = _mapped(dataset, work, len(calls) if work.is_first else len(wave))
     return dataset
+
+
+def _bytes_between(works: tuple[Work, ...], shards: Shards) -> int:
+    """What may lie between stages: a shard for each worker. Ray would let a quick stage fill its
+    store before a slow one: memory would grow with the input, and a killed driver lose it all.
+    """
+    workers = sum(work.the_stage.workers_max for work in works)
+    return max(_LEAST_BETWEEN, workers * _EXPANSION * shards.bytes // len(shards))
 
 
 def _mapped(dataset: Any, work: Work, calls: int) -> Any:
