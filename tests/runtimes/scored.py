@@ -85,6 +85,44 @@ class Shift(Model, inputs={"number": pa.int64()}, outputs={"shifted": pa.int64()
         return pc.add(number, self.by)
 
 
+@node(inputs={"number": pa.int64()}, outputs={"passed": pa.int64()}, resources=LIGHT)
+def at_odds(number: pa.Array) -> Any:
+    """Breaks its declaration where there is a 14."""
+    return number[1:] if 14 in number.to_pylist() else number
+
+
+HEAVY_INPUTS = {**INPUTS, "text": pa.string()}
+
+
+@node(
+    inputs={"text": pa.string(), "number": pa.int64(), "wait_for": pa.string()},
+    outputs={"text": pa.string()},
+    resources=LIGHT,
+)
+def mark(text: pa.Array, number: list[int], wait_for: list[str]) -> Any:
+    """Leaves a mark for each number it saw."""
+    for one in set(number):
+        Path(f"{wait_for[0]}.read.{one}").touch()
+    return text
+
+
+class Held(
+    Model,
+    inputs={"text": pa.string(), "number": pa.int64(), "wait_for": pa.string()},
+    outputs={"passed": pa.int64()},
+    resources=LIGHTER,
+):
+    """Takes nothing until the file exists that its rows wait for."""
+
+    def predict(self, text: pa.Array, number: list[int], wait_for: list[str]) -> list[int]:
+        Path(f"{wait_for[0]}.reached").touch()
+        deadline = time.monotonic() + 120
+        while not Path(wait_for[0]).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return number
+
+
 class Heavy(
     Model, inputs={"number": pa.int64()}, outputs={"shifted": pa.int64()}, resources=LIGHTER
 ):
@@ -160,6 +198,17 @@ def waiting(number: Column, wait_for: Column) -> dict[str, Column]:
 @graph(key="id", inputs=INPUTS)
 def greedy(number: Column) -> dict[str, Column]:
     return {"passed": hungry(number)}
+
+
+@graph(key="id", inputs=INPUTS)
+def spoilt(number: Column) -> dict[str, Column]:
+    return {"passed": at_odds(number)}
+
+
+@graph(key="id", inputs=HEAVY_INPUTS)
+def crowding(number: Column, wait_for: Column, text: Column) -> dict[str, Column]:
+    """A quick stage, and a model that is held up."""
+    return {"passed": Held()(mark(text, number, wait_for), number, wait_for)}
 
 
 @graph(key="id", inputs=INPUTS)
